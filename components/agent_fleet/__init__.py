@@ -1,0 +1,1 @@
+"""Pulumi components for a fleet of containerised AI agents."""

@@ -1,0 +1,1 @@
+"""The execution service: API, worker and sandboxd."""
