@@ -1,0 +1,1 @@
+"""sandboxd: the only process of the fleet that may create containers."""
