@@ -1,0 +1,1 @@
+"""What runs inside a sandbox beside the job: the runner, and how it measures."""
