@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Generator
 from concurrent import futures
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -51,9 +50,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's names
         """Agree on what values may carry."""
-        del context
-        if request.program_directory:
-            self._standin.working_directory = Path(request.program_directory)
+        del request, context
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
