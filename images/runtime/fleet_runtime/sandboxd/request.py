@@ -1,0 +1,44 @@
+"""What a client may ask to run, checked before anything is done with it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from fleet_runtime.sandboxd.pool import RefusedError
+
+_MAXIMUM_TIMEOUT_SECONDS = 7 * 24 * 3600
+_MAXIMUM_JOB_ID_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """The header and body of one `run`."""
+
+    template: str
+    job_id: str
+    attempt: int
+    timeout_seconds: float
+    payload: bytes
+
+
+def parse_request(header: dict[str, Any], body: bytes) -> Request:
+    """Return the request; raises RefusedError (invalid_request) that names the field."""
+    template, job_id, attempt = header.get("template"), header.get("job_id"), header.get("attempt")
+    seconds = header.get("timeout_seconds")
+    if not isinstance(template, str):
+        raise _invalid("template must be a string")
+    if not isinstance(job_id, str) or not 0 < len(job_id) <= _MAXIMUM_JOB_ID_CHARACTERS:
+        raise _invalid(f"job_id must be a string of 1 to {_MAXIMUM_JOB_ID_CHARACTERS} characters")
+    if not isinstance(attempt, int) or isinstance(attempt, bool):
+        raise _invalid("attempt must be a whole number")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not math.isfinite(seconds):
+        raise _invalid("timeout_seconds must be a number")
+    if not 0 < seconds <= _MAXIMUM_TIMEOUT_SECONDS:
+        raise _invalid(f"timeout_seconds must be above 0 and at most {_MAXIMUM_TIMEOUT_SECONDS}")
+    if not body:
+        raise _invalid("a run needs a payload as its body")
+    return Request(template, job_id, attempt, float(seconds), body)
+
+
+def _invalid(message: str) -> RefusedError:
+    return RefusedError("invalid_request", message)
