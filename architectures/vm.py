@@ -1,0 +1,106 @@
+"""`vm`: the whole fleet on one Docker host. For loads under 100 jobs a minute (D1)."""
+
+from dataclasses import dataclass
+
+import pulumi
+from agent_fleet import AgentImage, AgentImageArgs, Database, ExecutionService, HostNetwork, PulledImage
+
+from architectures.host_certificates import ca_bundle
+from settings.model import Settings
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The three images of a fleet, by their content."""
+
+    runtime: pulumi.Output[str]
+    sandbox: pulumi.Output[str]
+    postgres: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What the stack's outputs are made of."""
+
+    url: pulumi.Output[str]
+    api_key: pulumi.Output[str]
+
+
+def deploy(fleet: str, settings: Settings) -> Deployment:
+    """Images, then networks, then the database, then the service that needs all of them."""
+    images = _images(fleet, settings)
+    network = HostNetwork(fleet, {"fleet": fleet})
+    database = Database(
+        f"{fleet}-database",
+        {
+            "fleet": fleet,
+            "image": images.postgres,
+            "network": network.backend,
+            "memory_mebibytes": settings.database.memory_mebibytes,
+        },
+    )
+    service = ExecutionService(
+        fleet,
+        {
+            "fleet": fleet,
+            "image": images.runtime,
+            "database_url": database.url,
+            "frontend_network": network.frontend,
+            "backend_network": network.backend,
+            "docker_socket": DOCKER_SOCKET,
+            "log_level": settings.log_level,
+            "api": {
+                "bind_address": settings.api.bind_address,
+                "port": settings.api.port,
+                "languages": settings.sandbox.languages,
+                "default_timeout_seconds": settings.api.default_timeout_seconds,
+                "max_timeout_seconds": settings.limits.task_timeout_seconds,
+                "max_attempts": settings.limits.max_attempts,
+                "result_ttl_seconds": settings.api.result_ttl_seconds,
+                "tombstone_ttl_seconds": settings.api.tombstone_ttl_seconds,
+                "queue_limit": settings.api.queue_limit,
+            },
+            "workers": {
+                "count": settings.workers.count,
+                "concurrency": settings.workers.concurrency,
+                "drain_seconds": settings.workers.drain_seconds,
+                "lease_seconds": settings.workers.lease_seconds,
+                "lease_renew_seconds": settings.workers.lease_renew_seconds,
+            },
+            "sandbox": {
+                "image": images.sandbox,
+                "runtime": settings.sandbox.runtime,
+                "memory_mebibytes": settings.sandbox.memory_mebibytes,
+                "cpus": settings.sandbox.cpus,
+                "processes": settings.sandbox.processes,
+                "scratch_mebibytes": settings.sandbox.scratch_mebibytes,
+                "warm": settings.sandbox.warm,
+                "maximum": settings.sandbox.maximum,
+                "start_timeout_seconds": settings.sandbox.start_timeout_seconds,
+            },
+        },
+        opts=pulumi.ResourceOptions(depends_on=[database]),
+    )
+    return Deployment(url=service.url, api_key=service.api_key)
+
+
+def _images(fleet: str, settings: Settings) -> Images:
+    digests = settings.images.digests
+    if digests is not None:
+        return Images(
+            runtime=PulledImage("runtime", {"reference": digests.runtime}).reference,
+            sandbox=PulledImage("sandbox", {"reference": digests.sandbox}).reference,
+            postgres=PulledImage("postgres", {"reference": digests.postgres}).reference,
+        )
+    certificates = ca_bundle(settings.images.build.ca_bundle)
+
+    def built(name: str) -> pulumi.Output[str]:
+        # Fleets on one host must not take each other's images away, hence the tag.
+        args: AgentImageArgs = {"repository": f"agent-fleet/{name}", "tag": fleet, "context": f"images/{name}"}
+        if certificates is not None:
+            args["ca_bundle"] = certificates
+        return AgentImage(name, args).reference
+
+    return Images(runtime=built("runtime"), sandbox=built("sandbox"), postgres=built("postgres"))

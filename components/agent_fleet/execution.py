@@ -1,0 +1,118 @@
+"""The execution service on one Docker host: API, workers and sandboxd."""
+
+import hashlib
+import ipaddress
+
+import pulumi
+import pulumi_docker as docker
+import pulumi_random as random
+
+from agent_fleet.docker_container import container_args, container_options
+from agent_fleet.execution_args import ExecutionServiceArgs
+from agent_fleet.execution_workloads import api_workload, sandboxd_workload, worker_workload
+from agent_fleet.labels import labels
+from agent_fleet.sandbox_spec import SandboxSpec, whole_number
+
+BOOTSTRAP_TENANT = "default"
+KEY_ID_BYTES = 4
+KEY_SECRET_BYTES = 32
+
+
+class ExecutionService(pulumi.ComponentResource):
+    """The service that runs untrusted code: it is ready once every one of its containers is healthy.
+
+    The database must be there first: give it as `depends_on`.
+    """
+
+    url: pulumi.Output[str]
+    """Where the API answers, seen from its host."""
+    api_key: pulumi.Output[str]
+    """The first key, `fleet_<key id>_<secret>`. A secret; the API itself only ever gets its SHA-256."""
+
+    def __init__(self, name: str, args: ExecutionServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the key, the socket's volume and the containers; see `ExecutionServiceArgs`."""
+        super().__init__("agent-fleet:index:ExecutionService", name, {}, opts)
+        key_id, self.api_key = self._api_key(name)
+        run_volume = docker.Volume(
+            f"{name}-run",
+            name=f"{name}-run",
+            labels=[
+                docker.VolumeLabelArgs(label=label, value=value)
+                for label, value in sorted(labels(args["fleet"], "volume").items())
+            ],
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        sandbox = args["sandbox"]
+        sandboxd = docker.Container(
+            f"{name}-sandboxd",
+            container_args(
+                sandboxd_workload(
+                    f"{name}-sandboxd",
+                    args,
+                    SandboxSpec(
+                        image=sandbox["image"],
+                        runtime=sandbox["runtime"],
+                        memory_mebibytes=sandbox["memory_mebibytes"],
+                        cpus=sandbox["cpus"],
+                        processes=sandbox["processes"],
+                        scratch_mebibytes=sandbox["scratch_mebibytes"],
+                        warm=sandbox["warm"],
+                        maximum=sandbox["maximum"],
+                        start_timeout_seconds=sandbox["start_timeout_seconds"],
+                    ),
+                    run_volume.name,
+                ),
+                args["fleet"],
+            ),
+            opts=container_options(self),
+        )
+        api = docker.Container(
+            f"{name}-api",
+            container_args(
+                api_workload(
+                    f"{name}-api",
+                    args,
+                    _bootstrap_keys(key_id, self.api_key),
+                    (args["frontend_network"], args["backend_network"]),
+                ),
+                args["fleet"],
+            ),
+            opts=container_options(self),
+        )
+        for number in range(1, args["workers"]["count"] + 1):
+            worker = f"{name}-worker" if number == 1 else f"{name}-worker-{number}"
+            docker.Container(
+                worker,
+                container_args(
+                    worker_workload(worker, args, run_volume.name, (args["backend_network"],)), args["fleet"]
+                ),
+                # The API brings the database's tables up to date before it is healthy.
+                opts=container_options(self, depends_on=[sandboxd, api]),
+            )
+        self.url = _url(args["api"]["bind_address"], args["api"]["port"])
+        self.register_outputs({"url": self.url, "api_key": self.api_key})
+
+    def _api_key(self, name: str) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        options = pulumi.ResourceOptions(parent=self)
+        # Renaming either resource makes a new key and revokes the old one.
+        key_id = random.RandomBytes(f"{name}-api-key-id", length=KEY_ID_BYTES, opts=options).hex
+        secret = random.RandomBytes(f"{name}-api-key", length=KEY_SECRET_BYTES, opts=options).hex
+        return key_id, pulumi.Output.secret(pulumi.Output.concat("fleet_", key_id, "_", secret))
+
+
+def _bootstrap_keys(key_id: pulumi.Output[str], api_key: pulumi.Output[str]) -> pulumi.Output[str]:
+    def sha256(key: str) -> str:
+        return hashlib.sha256(key.encode()).hexdigest()
+
+    return pulumi.Output.json_dumps([{"tenant": BOOTSTRAP_TENANT, "key_id": key_id, "sha256": api_key.apply(sha256)}])
+
+
+def _url(bind_address: pulumi.Input[str], port: pulumi.Input[int]) -> pulumi.Output[str]:
+    def authority(address: str) -> str:
+        parsed = ipaddress.ip_address(address)
+        if parsed.is_unspecified:
+            return "127.0.0.1" if parsed.version == 4 else "[::1]"
+        return str(parsed) if parsed.version == 4 else f"[{parsed}]"
+
+    host = pulumi.Output.from_input(bind_address).apply(authority)
+    return pulumi.Output.format("http://{0}:{1}", host, whole_number(port))

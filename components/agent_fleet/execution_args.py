@@ -1,0 +1,92 @@
+"""What an `ExecutionService` is given, field by field."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pulumi
+
+
+class ApiArgs(TypedDict):
+    """The API: what it listens on and what it accepts."""
+
+    bind_address: pulumi.Input[str]
+    """The host's IP address that the port is published on. Any but a loopback address exposes plain HTTP."""
+    port: pulumi.Input[int]
+    """The host's TCP port."""
+    languages: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """The languages that jobs may be in, of those the sandbox image has."""
+    default_timeout_seconds: pulumi.Input[int]
+    """A job's time limit if it asks for none."""
+    max_timeout_seconds: pulumi.Input[int]
+    """The longest time limit that a job may ask for."""
+    max_attempts: pulumi.Input[int]
+    """How often a job is tried if the infrastructure fails, the first time included."""
+    result_ttl_seconds: pulumi.Input[int]
+    """How long a result is kept after its job has ended."""
+    tombstone_ttl_seconds: pulumi.Input[int]
+    """How long an expired job is answered with 410 before it is unknown."""
+    queue_limit: pulumi.Input[int]
+    """Queued jobs per tenant, above which the API answers 429."""
+
+
+class WorkerArgs(TypedDict):
+    """The workers: how many, and how they hold jobs."""
+
+    count: int
+    """Worker containers. A plain number, because it decides how many resources there are."""
+    concurrency: pulumi.Input[int]
+    """Jobs that one worker runs at once."""
+    drain_seconds: int
+    """How long a worker that was told to stop may finish its jobs. A plain number: the grace period follows it."""
+    lease_seconds: pulumi.Input[int]
+    """How long a job is a worker's without a renewal; how fast a killed worker's jobs come back."""
+    lease_renew_seconds: pulumi.Input[int]
+    """How often a worker renews its leases."""
+
+
+class SandboxArgs(TypedDict):
+    """The sandboxes: what a job may use, and how many are kept."""
+
+    image: pulumi.Input[str]
+    """The sandbox image, by its content."""
+    runtime: pulumi.Input[str]
+    """The name of the Docker runtime: `runc`, or `runsc` for gVisor."""
+    memory_mebibytes: pulumi.Input[int]
+    """Memory of one sandbox, its scratch space included."""
+    cpus: pulumi.Input[float]
+    """CPUs of one sandbox."""
+    processes: pulumi.Input[int]
+    """Processes and threads in one sandbox."""
+    scratch_mebibytes: pulumi.Input[int]
+    """Size of the working directory, which is in memory."""
+    warm: pulumi.Input[int]
+    """Sandboxes kept started ahead of need."""
+    maximum: pulumi.Input[int]
+    """Sandboxes at once, warm ones included."""
+    start_timeout_seconds: pulumi.Input[int]
+    """How long a sandbox may take to start."""
+
+
+class ExecutionServiceArgs(TypedDict):
+    """What the service is given."""
+
+    fleet: pulumi.Input[str]
+    """The fleet's name, for the labels and for the runtime's own records."""
+    image: pulumi.Input[str]
+    """The runtime image, by its content."""
+    database_url: pulumi.Input[str]
+    """The connection URL of the jobs database. A secret."""
+    frontend_network: pulumi.Input[str]
+    """The network that the API publishes its port from."""
+    backend_network: pulumi.Input[str]
+    """The internal network of database, API and workers."""
+    docker_socket: str
+    """The Docker host's own socket, for sandboxd alone. A plain path."""
+    log_level: pulumi.Input[str]
+    """`debug`, `info`, `warning` or `error`."""
+    api: ApiArgs
+    """The API."""
+    workers: WorkerArgs
+    """The workers."""
+    sandbox: SandboxArgs
+    """The sandboxes."""

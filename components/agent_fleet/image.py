@@ -1,0 +1,75 @@
+"""Images: built from this repository, or pulled by digest where they were built before."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_docker as docker
+import pulumi_docker_build as docker_build
+
+
+class AgentImageArgs(TypedDict):
+    """What to build."""
+
+    repository: pulumi.Input[str]
+    """The image's name without a tag, for example `agent-fleet/runtime`."""
+    tag: pulumi.Input[str]
+    """The tag it is loaded under. Containers never use it: they take `reference`."""
+    context: pulumi.Input[str]
+    """The folder with the Dockerfile, relative to the project."""
+    ca_bundle: NotRequired[pulumi.Input[str]]
+    """PEM certificates for downloads during the build. Passed as the build secret `ca`, so in no layer. A change of
+    it alone builds nothing anew."""
+
+
+class AgentImage(pulumi.ComponentResource):
+    """A BuildKit build, loaded into the Docker host. A preview neither builds nor pushes."""
+
+    reference: pulumi.Output[str]
+    """The image by its content: `sha256:…`."""
+
+    def __init__(self, name: str, args: AgentImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the build; see `AgentImageArgs`."""
+        super().__init__("agent-fleet:index:AgentImage", name, {}, opts)
+        ca_bundle = args.get("ca_bundle")
+        image = docker_build.Image(
+            name,
+            context=docker_build.BuildContextArgs(location=args["context"]),
+            tags=[pulumi.Output.concat(args["repository"], ":", args["tag"])],
+            exports=[docker_build.ExportArgs(docker=docker_build.ExportDockerArgs())],
+            push=False,
+            build_on_preview=False,
+            # Behind a proxy only the host's own network and name table reach the package registries.
+            network=docker_build.NetworkMode.HOST,
+            secrets=None if ca_bundle is None else {"ca": pulumi.Output.secret(ca_bundle)},
+            ignore_secrets_in_diff_calculation=None if ca_bundle is None else ["ca"],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.reference = image.digest
+        self.register_outputs({"reference": self.reference})
+
+
+class PulledImageArgs(TypedDict):
+    """What to pull."""
+
+    reference: pulumi.Input[str]
+    """`registry/name@sha256:…`."""
+
+
+class PulledImage(pulumi.ComponentResource):
+    """An image built and judged elsewhere, pulled onto the Docker host before anything is started from it."""
+
+    reference: pulumi.Output[str]
+    """The image by its content: `sha256:…`."""
+
+    def __init__(self, name: str, args: PulledImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the image; see `PulledImageArgs`."""
+        super().__init__("agent-fleet:index:PulledImage", name, {}, opts)
+        image = docker.RemoteImage(
+            name,
+            name=args["reference"],
+            # Another fleet on the same host may run the same digest.
+            keep_locally=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.reference = image.image_id
+        self.register_outputs({"reference": self.reference})

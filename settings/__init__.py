@@ -1,0 +1,1 @@
+"""What a stack sets: the models, every check that needs no cloud, and how a refusal reads."""

@@ -1,0 +1,115 @@
+"""What one setting means for another: conditions that no single range can state, each with the keys it reads."""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from settings.model import Settings
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A condition between keys; `broken` gives the sentence that says what is wrong and how to put it right."""
+
+    keys: tuple[str, ...]
+    """Dotted, below `fleet`. The first is the one that the error is reported at."""
+    broken: Callable[[Settings], str | None]
+
+
+def _warm_within_maximum(settings: Settings) -> str | None:
+    sandbox = settings.sandbox
+    if sandbox.warm <= sandbox.maximum:
+        return None
+    return (
+        f"given {sandbox.warm}; warm sandboxes count towards fleet.sandbox.maximum, which is {sandbox.maximum}: "
+        "lower the first or raise the second"
+    )
+
+
+def _a_sandbox_for_every_job(settings: Settings) -> str | None:
+    workers, maximum = settings.workers, settings.sandbox.maximum
+    needed = workers.count * workers.concurrency
+    if maximum >= needed:
+        return None
+    return (
+        f"given {maximum}; fleet.workers.count x fleet.workers.concurrency = {workers.count} x {workers.concurrency} "
+        f"jobs run at once, each in a sandbox of its own: allowed from {needed}, or lower one of those two"
+    )
+
+
+def _fleet_limit(settings: Settings) -> str | None:
+    workers, limit = settings.workers, settings.limits.max_concurrent_agents
+    jobs = workers.count * workers.concurrency
+    if jobs <= limit:
+        return None
+    return (
+        f"given {workers.concurrency}; times fleet.workers.count = {workers.count} that is {jobs} jobs at once, and "
+        f"fleet.limits.max_concurrent_agents is {limit}: lower one of the first two or raise the limit"
+    )
+
+
+def _default_within_longest_timeout(settings: Settings) -> str | None:
+    default, longest = settings.api.default_timeout_seconds, settings.limits.task_timeout_seconds
+    if default <= longest:
+        return None
+    return (
+        f"given {default}; no job may run longer than fleet.limits.task_timeout_seconds, which is {longest}: "
+        "lower the first or raise the second"
+    )
+
+
+def _lease_survives_a_missed_renewal(settings: Settings) -> str | None:
+    workers = settings.workers
+    if workers.lease_seconds > 2 * workers.lease_renew_seconds:
+        return None
+    return (
+        f"given {workers.lease_seconds}; it must be more than twice fleet.workers.lease_renew_seconds, which is "
+        f"{workers.lease_renew_seconds}, or one late renewal gives a running job away: allowed from "
+        f"{2 * workers.lease_renew_seconds + 1}"
+    )
+
+
+def _scratch_leaves_memory(settings: Settings) -> str | None:
+    sandbox = settings.sandbox
+    if sandbox.scratch_mebibytes <= sandbox.memory_mebibytes // 2:
+        return None
+    return (
+        f"given {sandbox.scratch_mebibytes}; scratch space is memory, and at most half of "
+        f"fleet.sandbox.memory_mebibytes, which is {sandbox.memory_mebibytes}, so that a job with full scratch space "
+        f"can still run: allowed up to {sandbox.memory_mebibytes // 2}"
+    )
+
+
+def _one_source_of_images(settings: Settings) -> str | None:
+    if settings.images.digests is None or "build" not in settings.images.model_fields_set:
+        return None
+    return "given as well as fleet.images.digests; images are built or taken by digest: leave one of the two out"
+
+
+RELATIONS = (
+    Relation(("sandbox.warm", "sandbox.maximum"), _warm_within_maximum),
+    Relation(("sandbox.maximum", "workers.count", "workers.concurrency"), _a_sandbox_for_every_job),
+    Relation(("workers.concurrency", "workers.count", "limits.max_concurrent_agents"), _fleet_limit),
+    Relation(("api.default_timeout_seconds", "limits.task_timeout_seconds"), _default_within_longest_timeout),
+    Relation(("workers.lease_seconds", "workers.lease_renew_seconds"), _lease_survives_a_missed_renewal),
+    Relation(("sandbox.scratch_mebibytes", "sandbox.memory_mebibytes"), _scratch_leaves_memory),
+    Relation(("images.build", "images.digests"), _one_source_of_images),
+)
+
+
+def notices(settings: Settings) -> tuple[str, ...]:
+    """What is allowed but worth knowing before the stack is deployed, a sentence each."""
+    found: list[str] = []
+    drain, longest = settings.workers.drain_seconds, settings.limits.task_timeout_seconds
+    if drain < longest:
+        found.append(
+            f"fleet.workers.drain_seconds is {drain} and a job may take {longest} s "
+            "(fleet.limits.task_timeout_seconds): when a worker is replaced, jobs that need longer are stopped and "
+            "run again."
+        )
+    if not ipaddress.ip_address(settings.api.bind_address).is_loopback:
+        found.append(
+            f"fleet.api.bind_address is {settings.api.bind_address}: the API can be reached from the network over "
+            "plain HTTP, API keys included. Put a proxy with TLS before it."
+        )
+    return tuple(found)
