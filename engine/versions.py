@@ -1,0 +1,12 @@
+"""The versions that the engine's parts are pinned to, in one place."""
+
+from importlib import metadata
+
+ENGINE = "3.200.0"  # the newest engine whose Go module is served; go/go.mod pins the same
+GO_MINIMUM = (1, 24)  # the `go` line of go/go.mod
+PROVIDERS = ("aws", "docker", "docker-build", "kubernetes", "random")
+
+
+def provider(name: str) -> str:
+    """The plugin version of a provider: that of its installed SDK."""
+    return metadata.version(f"pulumi-{name}")
