@@ -16,9 +16,9 @@ _INTRODUCTION = f"""# Settings
 
 <!-- Made from the models in settings/model.py by `python -m settings.reference --write`; do not edit. -->
 
-A stack's file (`Pulumi.<stack>.yaml`) has one object, `{CONFIG_NAMESPACE}:{CONFIG_KEY}`, and this page is all that it may
-hold. A missing key has the default shown here. Everything is checked before anything is changed, and all faults are
-shown at once. Edit the file, or set a single value:
+A stack's file (`Pulumi.<stack>.yaml`) has one object, `{CONFIG_NAMESPACE}:{CONFIG_KEY}`, and this page has all that
+it may hold. A missing key has the default shown here. Everything is checked before anything is changed, and all faults
+are shown at once. Edit the file, or set a single value:
 `pulumi config set --path '{CONFIG_NAMESPACE}:{CONFIG_KEY}.api.port' 8081`.
 An editor that knows [settings.schema.json](settings.schema.json) completes the keys.
 """
