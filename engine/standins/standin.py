@@ -121,8 +121,13 @@ class StandIn:
         found = [item for item in compare(inputs, new, unordered=rule.unordered) if item.path not in ("__defaults",)]
         replacing = frozenset(item.path for item in found if rule.replaces(item.path))
         # A name that the program fixed can exist once only, so the old holder must go first.
-        naming = self.named.get(call.token)
-        fixed_name = naming is not None and naming.property not in (reveal(new).get("__defaults") or [])
+        naming, after = self.naming(call.token), reveal(new)
+        fixed_name = (
+            naming is not None
+            and naming.property not in (after.get("__defaults") or [])
+            and after.get(naming.property) is not None
+            and after.get(naming.property) == reveal(inputs).get(naming.property)
+        )
         return Judgement(found, replacing, delete_before_replace=fixed_name or rule.delete_before_replace)
 
     def preview(self, call: Call, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -164,9 +169,15 @@ class StandIn:
     def stop(self) -> None:
         """The engine asked to stop, or is gone: end what runs outside this process."""
 
+    def naming(self, token: str) -> Naming | None:
+        """How a resource of this type is named when the program gives no name."""
+        return self.named.get(token)
+
     def _name(self, call: Call, old: Mapping[str, Any], inputs: dict[str, Any]) -> None:
-        naming = self.named.get(call.token)
-        if naming is None or inputs.get(naming.property) is not None:
+        naming = self.naming(call.token)
+        if naming is None or any(
+            inputs.get(item) is not None for item in (naming.property, f"{naming.property}Prefix")
+        ):
             return
         earlier = reveal(old)
         if naming.property in (earlier.get("__defaults") or []):

@@ -1,0 +1,139 @@
+"""The aws stand-in: keeps state only, and makes up ids and ARNs of the right form. Nothing exists in AWS.
+
+It is for previews and tests without credentials: inputs are checked against the SDK's types, replacements are judged by
+the table, and what AWS alone would know stays unknown in a preview.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from engine.standins import sdk_types
+from engine.standins.aws_identifiers import ACCOUNT, Identity, hexadecimal, kind
+from engine.standins.aws_outputs import computed
+from engine.standins.aws_policy_document import policy_document
+from engine.standins.standin import Call, Created, Naming, OperationError, StandIn, keep_marks
+from engine.standins.values import reveal
+
+_DEFAULT_REGION = "us-east-1"
+_NAMES = {
+    "ecr/repository": Naming(lowercase=True),
+    "elasticache/replicationGroup": Naming("replicationGroupId", lowercase=True),
+    "eks/nodeGroup": Naming("nodeGroupName"),
+    "rds/instance": Naming("identifier", lowercase=True),
+    "s3/bucket": Naming("bucket", lowercase=True),
+}
+
+
+class AwsStandIn(StandIn):
+    """Serves every resource type of pulumi_aws, in state."""
+
+    package = "aws"
+    notice = (
+        "aws: this is agent-fleet's stand-in for the official provider. It keeps state only: nothing is created in "
+        f"AWS, and ids and account ({ACCOUNT}) are made up."
+    )
+
+    def naming(self, token: str) -> Naming | None:
+        """Names as the official provider makes them up: every type with an optional `name` gets one."""
+        if kind(token) in _NAMES:
+            return _NAMES[kind(token)]
+        resource = sdk_types.resource_type(token)
+        name = resource.inputs.get("name") if resource else None
+        return Naming() if name is not None and name.optional else None
+
+    def create(self, call: Call, inputs: Mapping[str, Any]) -> Created:
+        """Note the resource in state, with made up outputs."""
+        identity = self._identity(call, inputs)
+        return Created(identity.id, self._outputs(call, inputs, identity))
+
+    def update(
+        self, call: Call, old: Mapping[str, Any], state: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Note the change in state; what AWS made up stays as it was."""
+        del old
+        fresh = self._outputs(call, new, self._identity(call, new))
+        given = {key for key in new if not key.startswith("__")}
+        kept = {key: value for key, value in state.items() if key in fresh and key not in given | {"tagsAll"}}
+        return {**fresh, **kept}
+
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The data sources that can be answered without AWS."""
+        plain = reveal(arguments)
+        region = str(plain.get("region") or self._region({}))
+        match token.rpartition(":")[2]:
+            case "getCallerIdentity":
+                arn = f"arn:aws:iam::{ACCOUNT}:user/stand-in"
+                return {"accountId": ACCOUNT, "arn": arn, "id": ACCOUNT, "userId": "STANDIN"}
+            case "getRegion":
+                endpoint = f"ec2.{region}.amazonaws.com"
+                return {"id": region, "name": region, "region": region, "endpoint": endpoint, "description": region}
+            case "getPartition":
+                return {
+                    "id": "aws",
+                    "partition": "aws",
+                    "dnsSuffix": "amazonaws.com",
+                    "reverseDnsPrefix": "com.amazonaws",
+                }
+            case "getAvailabilityZones":
+                names = [f"{region}{letter}" for letter in "abc"]
+                return {
+                    **plain,
+                    "id": region,
+                    "region": region,
+                    "names": names,
+                    "zoneIds": [f"{_short(region)}-az{number}" for number in (1, 2, 3)],
+                    "groupNames": [region],
+                }
+            case "getPolicyDocument":
+                return policy_document(plain)
+            case "getAmi":
+                image = f"ami-{hexadecimal(repr(sorted(plain.items(), key=str)), 17)}"
+                arn = f"arn:aws:ec2:{region}::image/{image}"
+                return {**plain, "id": image, "imageId": image, "arn": arn, "region": region, "architecture": "x86_64"}
+            case "getParameter":
+                value = f"ami-{hexadecimal(str(plain.get('name')), 17)}"
+                return {**plain, "id": plain.get("name"), "value": value, "type": "String", "version": 1}
+            case _:
+                raise OperationError(
+                    f"{token} asks AWS, which the aws stand-in does not reach; it answers getCallerIdentity, "
+                    "getRegion, getPartition, getAvailabilityZones, getPolicyDocument, getAmi and getParameter. "
+                    "Use the official provider plugin with credentials."
+                )
+
+    def _identity(self, call: Call, inputs: Mapping[str, Any]) -> Identity:
+        plain = reveal(inputs)
+        # A replacement is another thing in AWS and so has another id, which what depends on it must notice.
+        rule = self.table.rule(call.token)
+        essence = json.dumps({key: plain[key] for key in plain if rule.replaces(key)}, sort_keys=True, default=str)
+        return Identity(f"{call.urn}{essence}", call.token, plain, self._region(plain))
+
+    def _region(self, plain: Mapping[str, Any]) -> str:
+        return str(plain.get("region") or reveal(self.config).get("region") or _DEFAULT_REGION)
+
+    def _outputs(self, call: Call, inputs: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
+        resource = sdk_types.resource_type(call.token)
+        if resource is None:
+            raise OperationError(sdk_types.unknown_type_message(call.token))
+        tags = self._default_tags()
+        outputs = computed(identity, resource.outputs, tags)
+        given = {key: value for key, value in inputs.items() if not key.startswith("__")}
+        return {**keep_marks(outputs, inputs), **given}
+
+    def _default_tags(self) -> Mapping[str, Any]:
+        given: Any = reveal(self.config).get("defaultTags")
+        if isinstance(given, str):
+            given = json.loads(given)
+        return (given or {}).get("tags") or {}
+
+
+def _short(region: str) -> str:
+    """`use1` of us-east-1, as zone ids have it."""
+    area, direction, number = region.split("-")[0], region.split("-")[1:-1], region.split("-")[-1]
+    return area + "".join(item[0] for item in direction) + number
+
+
+if __name__ == "__main__":
+    from engine.standins.server import serve
+
+    serve(AwsStandIn)

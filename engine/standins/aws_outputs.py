@@ -1,0 +1,112 @@
+"""Computed outputs of AWS resources beyond id and ARN, as far as they follow from what is known."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from engine.standins.aws_identifiers import ACCOUNT, Identity, hexadecimal
+from engine.standins.sdk_annotations import ShapeKind
+from engine.standins.sdk_types import Property
+
+_PORTS = {"postgres": 5432, "aurora-postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+
+
+def computed(identity: Identity, outputs: Mapping[str, Property], default_tags: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each computed output that can be told; the others are absent."""
+    known: dict[str, Any] = {
+        "arn": identity.arn,
+        "region": identity.region,
+        "ownerId": ACCOUNT,
+        "accountId": ACCOUNT,
+        "registryId": ACCOUNT,
+        "tagsAll": {**default_tags, **(identity.inputs.get("tags") or {})},
+        **_SPECIFIC.get(identity.kind, lambda _: {})(identity),
+    }
+    result = {name: known[name] for name in outputs if known.get(name) is not None}
+    for name, output in outputs.items():
+        if name not in result and not output.optional and output.shape.kind in (ShapeKind.LIST, ShapeKind.MAP):
+            # Programs index and iterate over these: an empty one is true, and None would break them.
+            result[name] = [] if output.shape.kind is ShapeKind.LIST else {}
+    return result
+
+
+def _repository(identity: Identity) -> dict[str, Any]:
+    return {"repositoryUrl": f"{ACCOUNT}.dkr.ecr.{identity.region}.amazonaws.com/{identity.name}"}
+
+
+def _cluster(identity: Identity) -> dict[str, Any]:
+    digits = hexadecimal(identity.urn, 32).upper()
+    host = f"{digits}.gr7.{identity.region}.eks.amazonaws.com"
+    certificate = base64.b64encode(f"stand-in for the certificate of {identity.name}".encode()).decode()
+    return {
+        "endpoint": f"https://{host}",
+        "certificateAuthority": {"data": certificate},
+        "certificateAuthorities": [{"data": certificate}],
+        "identities": [{"oidcs": [{"issuer": f"https://oidc.eks.{identity.region}.amazonaws.com/id/{digits}"}]}],
+        "status": "ACTIVE",
+        "platformVersion": "eks.1",
+        "clusterId": "",
+        "version": identity.inputs.get("version"),
+    }
+
+
+def _database(identity: Identity) -> dict[str, Any]:
+    address = f"{identity.name}.{hexadecimal(identity.urn, 12)}.{identity.region}.rds.amazonaws.com"
+    port = identity.inputs.get("port") or _PORTS.get(str(identity.inputs.get("engine")), 5432)
+    return {"address": address, "endpoint": f"{address}:{port}", "port": port, "status": "available"}
+
+
+def _cache(identity: Identity) -> dict[str, Any]:
+    host = f"{identity.name}.{hexadecimal(identity.urn, 6)}.ng.0001.cache.amazonaws.com"
+    return {
+        "primaryEndpointAddress": f"primary.{host}",
+        "readerEndpointAddress": f"replica.{host}",
+        "configurationEndpointAddress": f"config.{host}",
+        "port": identity.inputs.get("port") or 6379,
+    }
+
+
+def _load_balancer(identity: Identity) -> dict[str, Any]:
+    name = f"{identity.name}-{hexadecimal(identity.urn, 10)}.{identity.region}.elb.amazonaws.com"
+    return {"dnsName": name, "zoneId": "Z00000000000000000000"}
+
+
+def _bucket(identity: Identity) -> dict[str, Any]:
+    name = identity.name
+    return {
+        "bucketDomainName": f"{name}.s3.amazonaws.com",
+        "bucketRegionalDomainName": f"{name}.s3.{identity.region}.amazonaws.com",
+    }
+
+
+def _vpc(identity: Identity) -> dict[str, Any]:
+    return {
+        item: f"{prefix}-{hexadecimal(identity.urn, 17, item)}"
+        for item, prefix in (
+            ("defaultSecurityGroupId", "sg"),
+            ("defaultRouteTableId", "rtb"),
+            ("mainRouteTableId", "rtb"),
+            ("defaultNetworkAclId", "acl"),
+            ("dhcpOptionsId", "dopt"),
+        )
+    }
+
+
+_SPECIFIC: dict[str, Callable[[Identity], dict[str, Any]]] = {
+    "ecr/repository": _repository,
+    "ec2/vpc": _vpc,
+    "ec2/launchTemplate": lambda _: {"latestVersion": 1, "defaultVersion": 1},
+    "ec2/eip": lambda identity: {"allocationId": identity.id},
+    "efs/fileSystem": lambda identity: {"dnsName": f"{identity.id}.efs.{identity.region}.amazonaws.com"},
+    "eks/cluster": _cluster,
+    "eks/nodeGroup": lambda _: {"status": "ACTIVE"},
+    "elasticache/replicationGroup": _cache,
+    "iam/role": lambda identity: {"uniqueId": f"AROA{hexadecimal(identity.urn, 17).upper()}"},
+    "iam/policy": lambda identity: {"policyId": f"ANPA{hexadecimal(identity.urn, 17).upper()}"},
+    "kms/key": lambda identity: {"keyId": identity.id},
+    "lb/loadBalancer": _load_balancer,
+    "rds/instance": _database,
+    "s3/bucket": _bucket,
+    "sqs/queue": lambda identity: {"url": identity.id},
+    "ssm/parameter": lambda _: {"version": 1},
+}
