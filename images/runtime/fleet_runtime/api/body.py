@@ -1,0 +1,57 @@
+"""Reading a request's body: before it is parsed, its size, its time and the number of large ones are bounded."""
+
+import asyncio
+import contextlib
+
+from starlette.requests import ClientDisconnect, Request
+
+from fleet_runtime.api.problems import Problem, invalid, too_large
+
+MAXIMUM_BODY_BYTES = 40 * 1024 * 1024
+"""16 MiB of files with base64's third, or as text with half of it escaped, and what else a job may have."""
+
+_LARGE_BYTES = 1024 * 1024
+_READ_SECONDS = 60.0
+
+
+class BodyReader:
+    """Reads bodies. Those above a megabyte take turns, so that a few clients cannot fill the process's memory."""
+
+    def __init__(self, large_at_once: int = 4) -> None:
+        """Hold at most this many large bodies."""
+        self._large = asyncio.Semaphore(large_at_once)
+
+    @contextlib.asynccontextmanager
+    async def read(self, request: Request):
+        """Give the whole body while the context lasts; raises Problem (408, 413)."""
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > MAXIMUM_BODY_BYTES:
+            raise _too_large()
+        async with contextlib.AsyncExitStack() as stack:
+            chunks: list[bytes] = []
+            size = 0
+            large = False
+            try:
+                async with asyncio.timeout(_READ_SECONDS):
+                    async for chunk in request.stream():
+                        size += len(chunk)
+                        if size > MAXIMUM_BODY_BYTES:
+                            raise _too_large()
+                        if size > _LARGE_BYTES and not large:
+                            large = True
+                            await stack.enter_async_context(self._large)
+                        chunks.append(chunk)
+            except TimeoutError:
+                raise Problem(
+                    408,
+                    "too-slow",
+                    "The request came too slowly",
+                    f"The body did not arrive within {_READ_SECONDS:.0f} s.",
+                ) from None
+            except ClientDisconnect:
+                raise invalid([("body", "ended early")]) from None
+            yield b"".join(chunks)
+
+
+def _too_large() -> Problem:
+    return too_large("body", f"more than {MAXIMUM_BODY_BYTES} bytes")

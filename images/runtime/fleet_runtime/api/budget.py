@@ -1,0 +1,50 @@
+"""How many jobs a tenant may have queued."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fleet_runtime.store.acceptance import Acceptance
+
+_FRESH_SECONDS = 1.0
+_REMEMBERED_TENANTS = 4_096
+
+
+@dataclass
+class _Count:
+    queued: int
+    counted_at: float
+
+
+class QueueBudget:
+    """Refuses a tenant's jobs above a limit.
+
+    Counting for every job would cost more than accepting it, so a count is good for a second, and what this process
+    accepts in between is added to it. Several API processes can pass the limit by what they accept in a second.
+    """
+
+    def __init__(
+        self, acceptance: Acceptance, *, template: str, limit: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Allow each tenant `limit` queued jobs."""
+        self.limit = limit
+        self._acceptance = acceptance
+        self._template = template
+        self._clock = clock
+        self._counts: dict[str, _Count] = {}
+
+    async def allows(self, tenant: str) -> bool:
+        """Say whether the tenant may queue one more. Raises DatabaseAway."""
+        count = self._counts.get(tenant)
+        now = self._clock()
+        if count is None or now - count.counted_at > _FRESH_SECONDS or count.queued >= self.limit:
+            queued = await self._acceptance.queued(tenant, self._template, self.limit)
+            if len(self._counts) >= _REMEMBERED_TENANTS:
+                self._counts.clear()
+            count = self._counts[tenant] = _Count(queued, now)
+        return count.queued < self.limit
+
+    def accepted(self, tenant: str) -> None:
+        """Count a job that was just accepted."""
+        if tenant in self._counts:
+            self._counts[tenant].queued += 1

@@ -1,0 +1,80 @@
+"""`/health` and `/ready`: for whoever watches the process, without a key."""
+
+import asyncio
+import time
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from fleet_runtime.api.answers import json_answer, problems
+from fleet_runtime.api.models import Health, Readiness
+from fleet_runtime.api.problems import unavailable
+from fleet_runtime.api.runtime import ApiRuntime, Runtime
+from fleet_runtime.database import DatabaseAway
+
+router = APIRouter()
+
+FRESH_SECONDS = 15
+"""A worker beats every 5 s; three missed beats and it does not count."""
+
+_REMEMBERED_SECONDS = 0.5
+
+
+@router.get("/health", summary="Alive", response_class=Response, responses={200: {"model": Health}})
+async def health() -> Response:
+    """Say that this process lives; asks nobody else, so a database that is away does not get the API restarted."""
+    return json_answer({"status": "ok"})
+
+
+@router.get(
+    "/ready",
+    summary="Can accept and can run",
+    response_class=Response,
+    responses={
+        200: {"model": Readiness, "description": "Jobs are accepted, and a worker can run them"},
+        **problems(503),
+    },
+)
+async def ready(request: Request, runtime: Runtime) -> Response:
+    """Say whether jobs can be accepted and run; if not, 503 with the reasons."""
+    state = await readiness(request, runtime)
+    if not state.ready:
+        raise unavailable("; ".join(state.reasons), {"reasons": state.reasons})
+    return json_answer(state)
+
+
+async def readiness(request: Request, runtime: ApiRuntime) -> Readiness:
+    """Return the state, at most half a second old: anyone may ask, and each question costs the database one."""
+    state = request.app.state
+    if not hasattr(state, "readiness_lock"):
+        state.readiness_lock, state.readiness = asyncio.Lock(), (float("-inf"), None)
+    async with state.readiness_lock:
+        asked_at, known = state.readiness
+        if known is None or time.monotonic() - asked_at > _REMEMBERED_SECONDS:
+            known = await _look(runtime)
+            state.readiness = (time.monotonic(), known)
+        return known
+
+
+async def _look(runtime: ApiRuntime) -> Readiness:
+    if runtime.waiters.closed:
+        return Readiness(ready=False, workers=0, reasons=["the API is stopping"])
+    if not runtime.prepared.is_set():
+        return Readiness(
+            ready=False, workers=0, reasons=["the database cannot be reached yet, or its schema is not in place"]
+        )
+    try:
+        workers = await runtime.fleet.workers(FRESH_SECONDS)
+    except DatabaseAway as error:
+        return Readiness(ready=False, workers=0, reasons=[f"the database cannot be reached: {error}"])
+    mine = [worker for worker in workers if worker.template == runtime.settings.template]
+    able = sum(worker.healthy and not worker.draining for worker in mine)
+    if able:
+        return Readiness(ready=True, workers=able, reasons=[])
+    if not mine:
+        reason = f"no worker for template {runtime.settings.template!r} was heard of in the last {FRESH_SECONDS} s"
+        return Readiness(ready=False, workers=0, reasons=[reason])
+    reasons = [
+        f"worker {worker.id}: {'draining' if worker.draining else worker.reason or 'not healthy'}" for worker in mine
+    ]
+    return Readiness(ready=False, workers=0, reasons=reasons[:20])

@@ -1,0 +1,68 @@
+"""What the API's handlers work with."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from fleet_runtime.api.body import BodyReader
+from fleet_runtime.api.budget import QueueBudget
+from fleet_runtime.api.problems import unauthorised, unavailable
+from fleet_runtime.api.waiting import Waiters
+from fleet_runtime.config import ApiSettings
+from fleet_runtime.database import Database
+from fleet_runtime.doorbell import Doorbell
+from fleet_runtime.keys import Authenticator, Identity, KeyStore
+from fleet_runtime.store.acceptance import Acceptance
+from fleet_runtime.store.fleet import Fleet
+from fleet_runtime.store.results import Results
+from fleet_runtime.telemetry.metrics import ApiMetrics
+
+
+@dataclass
+class ApiRuntime:
+    """One API process's parts."""
+
+    settings: ApiSettings
+    database: Database
+    doorbell: Doorbell
+    metrics: ApiMetrics
+    prepared: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the schema and the bootstrap keys are in place."""
+
+    def __post_init__(self) -> None:
+        """Put the parts together."""
+        settings = self.settings
+        self.keys = KeyStore(self.database)
+        self.authenticator = Authenticator(self.keys, cache_seconds=settings.key_cache_seconds)
+        self.acceptance = Acceptance(self.database)
+        self.results = Results(self.database)
+        self.fleet = Fleet(self.database)
+        self.waiters = Waiters(self.results)
+        self.bodies = BodyReader()
+        self.budget = QueueBudget(self.acceptance, template=settings.template, limit=settings.queue_limit)
+
+
+def runtime_of(request: Request) -> ApiRuntime:
+    """Return the process's parts."""
+    return cast(ApiRuntime, request.app.state.runtime)
+
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="fleet_<key id>_<64 hexadecimal digits>")
+
+
+async def _identify(request: Request, _: Annotated[object, Security(_bearer)]) -> Identity:
+    runtime = runtime_of(request)
+    if not runtime.prepared.is_set():
+        raise unavailable("The service is starting: its database cannot be reached yet.")
+    identity = await runtime.authenticator.identify(request.headers.get("authorization"))
+    if identity is None:
+        raise unauthorised()
+    request.scope["fleet.tenant"] = identity.tenant
+    return identity
+
+
+Caller = Annotated[Identity, Depends(_identify)]
+Runtime = Annotated[ApiRuntime, Depends(runtime_of)]

@@ -1,0 +1,129 @@
+"""The api role: two listeners, the doorbell, and the sweeper, in one process."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from typing import Any
+
+import structlog
+from prometheus_client import generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+
+from fleet_runtime.api.app import create_app
+from fleet_runtime.api.probes import FRESH_SECONDS
+from fleet_runtime.api.runtime import ApiRuntime
+from fleet_runtime.config import ApiSettings
+from fleet_runtime.database import Database, DatabaseAway
+from fleet_runtime.doorbell import Bell, PostgresDoorbell
+from fleet_runtime.migrations.runner import migrate
+from fleet_runtime.store.sweeping import Sweeper
+from fleet_runtime.sweep_loop import run_sweeper
+from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
+from fleet_runtime.telemetry.metrics import ApiMetrics
+
+log = structlog.get_logger()
+
+_PREPARE_RETRY_SECONDS = 1.0
+
+
+async def serve(settings: ApiSettings) -> None:
+    """Run until SIGTERM or SIGINT; then let open requests end. Raises OSError if an address is taken."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    public, private = bind(settings.api_listen), bind(settings.metrics_listen)
+    url = settings.database_url.get_secret_value()
+    database = Database(
+        url,
+        application_name=f"{settings.name}-api",
+        connections=settings.database_connections,
+        timeout_seconds=settings.database_timeout_seconds,
+    )
+    doorbell = PostgresDoorbell(url, application_name=f"{settings.name}-api-doorbell")
+    runtime = ApiRuntime(settings, database, doorbell, ApiMetrics())
+    doorbell.listen(Bell.ENDED, runtime.waiters.rung)
+    await database.open()
+    observer = _Observer(runtime)
+    background = [
+        asyncio.create_task(_prepare(runtime, url)),
+        asyncio.create_task(doorbell.run()),
+        asyncio.create_task(runtime.waiters.run()),
+        asyncio.create_task(_sweep(runtime)),
+    ]
+    api = make_server(create_app(runtime), shutdown_seconds=settings.drain_seconds)
+    metrics = make_server(observation_app(observer.metrics, observer.health))
+    serving_metrics = asyncio.create_task(metrics.serve(sockets=[private]))
+    serving = asyncio.create_task(api.serve(sockets=[public]))
+    log.info("api_listening", port=public.getsockname()[1], metrics_port=private.getsockname()[1])
+    try:
+        ended = asyncio.create_task(stopping.wait())
+        await asyncio.wait([ended, serving, *background], return_when=asyncio.FIRST_COMPLETED)
+        log.info("api_stopping")
+        runtime.waiters.close()
+        await stop(api, serving)
+        for task in background:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                raise RuntimeError("a background task of the API has failed") from task.exception()
+    finally:
+        await stop(metrics, serving_metrics)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await database.close()
+        log.info("api_stopped")
+
+
+async def _prepare(runtime: ApiRuntime, url: str) -> None:
+    """Bring the schema and the bootstrap keys up to date, however long the database takes to come."""
+    while not runtime.prepared.is_set():
+        try:
+            await asyncio.to_thread(migrate, url)
+            await runtime.keys.synchronise(runtime.settings.bootstrap_keys)
+            runtime.prepared.set()
+        except (SQLAlchemyError, DatabaseAway) as error:
+            log.warning("database_not_ready", error=type(error).__name__, detail=str(error).splitlines()[0][:200])
+            await asyncio.sleep(_PREPARE_RETRY_SECONDS)
+    await asyncio.Event().wait()
+
+
+async def _sweep(runtime: ApiRuntime) -> None:
+    await runtime.prepared.wait()
+    settings = runtime.settings
+    sweeper = Sweeper(runtime.database, grace_seconds=1.5 * settings.lease_renew_seconds)
+    await run_sweeper(sweeper, runtime.doorbell, runtime.metrics.swept, interval_seconds=settings.sweep_seconds)
+
+
+class _Observer:
+    """What the private listener shows."""
+
+    def __init__(self, runtime: ApiRuntime) -> None:
+        self._runtime = runtime
+        self._asked_at = float("-inf")
+
+    def health(self) -> dict[str, Any]:
+        return {"status": "ok", "prepared": self._runtime.prepared.is_set()}
+
+    async def metrics(self) -> bytes:
+        metrics = self._runtime.metrics
+        if time.monotonic() - self._asked_at > 1:
+            self._asked_at = time.monotonic()
+            metrics.database_up.set(0)
+            with contextlib.suppress(DatabaseAway):
+                await self._look()
+                metrics.database_up.set(1)
+        return generate_latest(metrics.registry)
+
+    async def _look(self) -> None:
+        metrics, fleet = self._runtime.metrics, self._runtime.fleet
+        depth = await fleet.depth()
+        workers = await fleet.workers(FRESH_SECONDS)
+        for gauge in (metrics.depth, metrics.running, metrics.oldest):
+            gauge.clear()
+        for template in {self._runtime.settings.template, *depth.queued, *depth.running}:
+            metrics.depth.labels(template).set(depth.queued.get(template, 0))
+            metrics.running.labels(template).set(depth.running.get(template, 0))
+            metrics.oldest.labels(template).set(depth.oldest_seconds.get(template, 0))
+        healthy = sum(worker.healthy and not worker.draining for worker in workers)
+        metrics.workers.labels("true").set(healthy)
+        metrics.workers.labels("false").set(len(workers) - healthy)

@@ -1,0 +1,132 @@
+"""Connections to PostgreSQL, and one rule for what happens when it is away."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, LiteralString, TypeVar
+
+import structlog
+from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
+from psycopg.rows import BaseRowFactory, class_row, tuple_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+log = structlog.get_logger()
+
+Row = TypeVar("Row")
+
+# A queue's tables swing between empty and large faster than statistics follow, and a plan made for an empty table must
+# not outlive it. Every statement has an index made for it, so plans that scan or hash a whole table are ruled out.
+_PLANNER = (
+    "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off "
+    "-c timezone=UTC"
+)
+
+_AWAY = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+    PoolClosed,
+    errors.UndefinedTable,
+    errors.UndefinedColumn,
+    errors.ReadOnlySqlTransaction,
+    TimeoutError,
+    OSError,
+)
+
+
+class DatabaseAway(Exception):  # noqa: N818 - a state of the world, not a fault of the caller
+    """The database cannot answer now: not reachable, restarting, not migrated yet, or too slow. Try again later."""
+
+
+def connection_settings(application_name: str, statement_timeout_seconds: float) -> dict[str, Any]:
+    """Return what every connection of the runtime is opened with, so that no network fault can hang it for long."""
+    return {
+        "autocommit": True,
+        "application_name": application_name[:63],
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+        "options": f"{_PLANNER} -c statement_timeout={int(statement_timeout_seconds * 1000)}",
+    }
+
+
+class Database:
+    """A pool of autocommit connections. Every operation of the store is one statement, so one round trip."""
+
+    def __init__(self, url: str, *, application_name: str, connections: int, timeout_seconds: float) -> None:
+        """Prepare the pool; `timeout_seconds` bounds the wait for a connection, and half the wait for an answer."""
+        self.url = url
+        self.application_name = application_name
+        self._answer_seconds = 2 * timeout_seconds
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            url,
+            kwargs=connection_settings(application_name, self._answer_seconds),
+            min_size=min(2, connections),
+            max_size=connections,
+            open=False,
+            timeout=timeout_seconds,
+            # Short, because its waits double: after a long outage the next request makes a new attempt at once.
+            reconnect_timeout=3,
+            max_idle=300,
+        )
+
+    async def open(self) -> None:
+        """Start connecting in the background; does not wait for the database."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close(timeout=5)
+
+    async def rows(self, row: type[Row], statement: LiteralString, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run one statement and return its rows as `row` objects, whose fields are the columns' names.
+
+        A statement that met a dead connection is run once more on a new one, so it must be safe to repeat.
+        Raises DatabaseAway.
+        """
+        return await self._run(class_row(row), statement, parameters)
+
+    async def tuples(self, statement: LiteralString, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows as tuples; otherwise like `rows`."""
+        return await self._run(tuple_row, statement, parameters)
+
+    async def _run(
+        self, factory: BaseRowFactory[Any], statement: LiteralString, parameters: Mapping[str, Any]
+    ) -> list[Any]:
+        try:
+            try:
+                return await self._once(factory, statement, parameters)
+            except (errors.AdminShutdown, errors.CrashShutdown, errors.IdleSessionTimeout, _Dead):
+                return await self._once(factory, statement, parameters)
+            except (errors.DeadlockDetected, errors.SerializationFailure):
+                return await self._once(factory, statement, parameters)
+        except (*_AWAY, _Dead) as error:
+            raise DatabaseAway(_first_line(error)) from error
+
+    async def _once(
+        self, factory: BaseRowFactory[Any], statement: LiteralString, parameters: Mapping[str, Any]
+    ) -> list[Any]:
+        async with self._pool.connection() as connection:
+            try:
+                async with (
+                    asyncio.timeout(self._answer_seconds),
+                    connection.cursor(row_factory=factory, binary=True) as cursor,
+                ):
+                    await cursor.execute(statement, parameters, prepare=True)
+                    return await cursor.fetchall() if cursor.description is not None else []
+            except (OperationalError, InterfaceError) as error:
+                if connection.closed:
+                    # The pool may hold more that died with it; they would each cost a request an attempt.
+                    await self._pool.check()
+                    raise _Dead(_first_line(error)) from error
+                raise
+
+
+class _Dead(Exception):  # noqa: N818 - private
+    """The connection was dead; a new one may not be."""
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

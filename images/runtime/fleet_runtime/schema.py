@@ -1,0 +1,158 @@
+"""The database schema, as SQLAlchemy Core tables. Migrations build it; a test holds the two together.
+
+A job row is written three times in the common case (accepted, claimed, finished), so every index here has to earn its
+place, and the columns that change on a renewal (`lease_expires_at`) are in no index: such an update stays on its page.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+_now = text("now()")
+_false = text("false")
+_time = DateTime(timezone=True)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created_at", _time, nullable=False, server_default=_now),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("tenant", Text, ForeignKey("tenants.name"), nullable=False),
+    Column("sha256", Text, nullable=False),
+    # A key that the deployment made lives as long as the deployment lists it; an operator may revoke any key for good.
+    Column("bootstrap", Boolean, nullable=False, server_default=_false),
+    Column("listed", Boolean, nullable=False, server_default=_false),
+    Column("created_at", _time, nullable=False, server_default=_now),
+    Column("revoked_at", _time),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    # No foreign key: its row lock on one busy tenant would be taken by every job that is accepted.
+    Column("tenant", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("priority", SmallInteger, nullable=False),
+    # `attempt` counts claims and is the fencing token; `failures` counts those that the infrastructure failed.
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("max_attempts", Integer, nullable=False),
+    Column("retry_terminated", Boolean, nullable=False),
+    Column("timeout_seconds", Double, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False, server_default=_false),
+    Column("idempotency_key", Text),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("result_ttl_seconds", Integer, nullable=False),
+    Column("tombstone_ttl_seconds", Integer, nullable=False),
+    Column("created_at", _time, nullable=False, server_default=_now),
+    Column("available_at", _time, nullable=False, server_default=_now),
+    Column("claimed_at", _time),
+    Column("worker_id", Text),
+    Column("lease_expires_at", _time),
+    Column("ended_at", _time),
+    Column("exit_code", Integer),
+    Column("signal", Text),
+    Column("stdout", LargeBinary),
+    Column("stderr", LargeBinary),
+    Column("stdout_truncated", Boolean, nullable=False, server_default=_false),
+    Column("stderr_truncated", Boolean, nullable=False, server_default=_false),
+    Column("start_ms", Double),
+    Column("run_ms", Double),
+    Column("warm", Boolean),
+    Column("max_memory_bytes", BigInteger),
+    Column("cpu_ms", Double),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    # The next time something of an ended job is to go: first its content (then it is `expired`), then its row.
+    Column("next_removal_at", _time),
+    Column("expired", Boolean, nullable=False, server_default=_false),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'lost')", name="status_known"
+    ),
+    CheckConstraint("(status IN ('queued', 'running')) = (ended_at IS NULL)", name="ended_when_terminal"),
+    CheckConstraint("(ended_at IS NULL) = (next_removal_at IS NULL)", name="removed_when_ended"),
+    CheckConstraint(
+        "status <> 'running' OR (worker_id IS NOT NULL AND lease_expires_at IS NOT NULL)", name="running_is_leased"
+    ),
+    Index("jobs_tenant_seq", "tenant", "seq"),
+    Index(
+        "jobs_idempotency_key",
+        "tenant",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    Index(
+        "jobs_queued",
+        "template",
+        "tenant",
+        text("priority DESC"),
+        "seq",
+        postgresql_where=text("status = 'queued'"),
+    ),
+    Index("jobs_running", "tenant", postgresql_where=text("status = 'running'")),
+    Index("jobs_next_removal", "next_removal_at", postgresql_where=text("next_removal_at IS NOT NULL")),
+    postgresql_with={
+        "fillfactor": "70",
+        "autovacuum_vacuum_scale_factor": "0.02",
+        "autovacuum_analyze_scale_factor": "0.02",
+    },
+)
+
+job_inputs = Table(
+    "job_inputs",
+    metadata,
+    Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("template", Text, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+    Column("healthy", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("draining", Boolean, nullable=False, server_default=_false),
+    Column("started_at", _time, nullable=False, server_default=_now),
+    Column("heartbeat_at", _time, nullable=False, server_default=_now),
+)

@@ -1,0 +1,77 @@
+"""The worker role: the worker itself, the doorbell, the sweeper, and the private listener."""
+
+import asyncio
+import contextlib
+import signal
+
+import structlog
+from prometheus_client import generate_latest
+
+from fleet_runtime.config import WorkerSettings
+from fleet_runtime.database import Database
+from fleet_runtime.doorbell import PostgresDoorbell
+from fleet_runtime.sandboxd.client import SandboxdClient, Sandboxes, SandboxLost, SandboxRefused
+from fleet_runtime.store.sweeping import Sweeper
+from fleet_runtime.sweep_loop import run_sweeper
+from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
+from fleet_runtime.telemetry.metrics import WorkerMetrics
+from fleet_runtime.worker.worker import Worker
+
+log = structlog.get_logger()
+
+_SANDBOXD_METRICS_SECONDS = 3.0
+
+
+async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) -> None:
+    """Run until SIGTERM or SIGINT, then drain. `sandboxes` takes the place of sandboxd's socket."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    listener = bind(settings.metrics_listen)
+    sandboxes = sandboxes or SandboxdClient(settings.sandboxd_socket)
+    url = settings.database_url.get_secret_value()
+    database = Database(
+        url,
+        application_name=f"{settings.name}-worker-{settings.worker_id}",
+        connections=min(8, settings.concurrency + 2),
+        timeout_seconds=settings.database_timeout_seconds,
+    )
+    doorbell = PostgresDoorbell(url, application_name=f"{settings.name}-worker-doorbell")
+    metrics = WorkerMetrics()
+    worker = Worker(settings, database, doorbell, sandboxes, metrics)
+    sweeper = Sweeper(database, grace_seconds=1.5 * settings.lease_renew_seconds)
+
+    async def exposition() -> bytes:
+        metrics.sandboxes_healthy.set(worker.sandboxes_healthy)
+        own = generate_latest(metrics.registry)
+        with contextlib.suppress(SandboxLost, SandboxRefused, TimeoutError):
+            async with asyncio.timeout(_SANDBOXD_METRICS_SECONDS):
+                return own + (await sandboxes.metrics()).encode()
+        return own
+
+    await database.open()
+    observation = make_server(observation_app(exposition, lambda: dict(worker.state)))
+    observing = asyncio.create_task(observation.serve(sockets=[listener]))
+    background = [
+        asyncio.create_task(doorbell.run()),
+        asyncio.create_task(
+            run_sweeper(sweeper, doorbell, metrics.swept, interval_seconds=settings.sweep_seconds),
+        ),
+    ]
+    working = asyncio.create_task(worker.run(stopping))
+    log.info("worker_started", template=settings.template, concurrency=settings.concurrency)
+    try:
+        await asyncio.wait({working, *background}, return_when=asyncio.FIRST_COMPLETED)
+        for task in background:
+            if task.done():
+                task.result()
+        await working
+    finally:
+        stopping.set()
+        working.cancel()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(working, *background, return_exceptions=True)
+        await stop(observation, observing)
+        await database.close()
+        log.info("worker_stopped")

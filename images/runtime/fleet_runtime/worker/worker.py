@@ -1,0 +1,287 @@
+"""The worker: claims jobs up to its free slots, runs them, and writes what became of them."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+
+from fleet_runtime.config import WorkerSettings
+from fleet_runtime.database import Database, DatabaseAway
+from fleet_runtime.doorbell import Bell, Doorbell
+from fleet_runtime.sandboxd.client import Sandboxes
+from fleet_runtime.states import JobStatus
+from fleet_runtime.store.claims import Claims
+from fleet_runtime.store.fleet import Fleet, WorkerState
+from fleet_runtime.store.outcomes import Outcomes
+from fleet_runtime.store.records import ClaimedJob
+from fleet_runtime.telemetry.metrics import WorkerMetrics
+from fleet_runtime.worker.attempt import Finished, HandedBack, Retried, RunningAttempt, Stop, Verdict, run_attempt
+from fleet_runtime.worker.pool_health import PoolHealth
+
+log = structlog.get_logger()
+
+_WRITE_RETRY_SECONDS = (0.1, 2.0)
+_AFTER_DRAIN_SECONDS = 15.0
+"""How long handing back may take once the time to drain is over."""
+
+Answer = TypeVar("Answer")
+
+
+class Worker:
+    """One worker process's work, apart from signals and listeners."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        database: Database,
+        doorbell: Doorbell,
+        sandboxes: Sandboxes,
+        metrics: WorkerMetrics,
+    ) -> None:
+        """Put the parts together; `run` starts them."""
+        self._settings = settings
+        self._doorbell = doorbell
+        self._sandboxes = sandboxes
+        self._metrics = metrics
+        self._claims = Claims(
+            database, worker_id=settings.worker_id, template=settings.template, lease_seconds=settings.lease_seconds
+        )
+        self._outcomes = Outcomes(database, worker_id=settings.worker_id)
+        self._fleet = Fleet(database)
+        self._running: dict[tuple[UUID, int], RunningAttempt] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._look_now = asyncio.Event()
+        self._draining = False
+        self._more_expected = True
+        self._paused_until = 0.0
+        self._health = PoolHealth(
+            sandboxes,
+            self._fleet,
+            describe=self._describe,
+            template=settings.template,
+            interval_seconds=settings.heartbeat_seconds,
+            on_recovery=self._wake.set,
+        )
+        metrics.slots.set(settings.concurrency)
+        doorbell.listen(Bell.QUEUED, lambda _: self._wake.set())
+        doorbell.listen(Bell.CANCEL, self._cancel_rung)
+
+    @property
+    def state(self) -> dict[str, object]:
+        """What `/health` shows."""
+        return {
+            "status": "ok",
+            "running": len(self._running),
+            "healthy": self._health.healthy,
+            "draining": self._draining,
+        }
+
+    @property
+    def sandboxes_healthy(self) -> bool:
+        """Whether sandboxd was well when last asked."""
+        return self._health.healthy
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping`, then drain. Returns when no job is in this worker's hands."""
+        loops = [asyncio.create_task(part) for part in (self._health.run(), self._hold(), self._claim())]
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({stop, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            for loop in loops:
+                if loop.done():
+                    loop.result()
+            await self._drain(loops[2])
+        finally:
+            stop.cancel()
+            for task in (*loops, *self._tasks):
+                task.cancel()
+            await asyncio.gather(*loops, *self._tasks, return_exceptions=True)
+        with contextlib.suppress(DatabaseAway):
+            await self._fleet.leave(self._settings.worker_id)
+
+    async def _claim(self) -> None:
+        failures = 0
+        while not self._draining:
+            self._wake.clear()
+            free = self._free_slots()
+            if free > 0:
+                try:
+                    claimed = await self._claims.claim(free)
+                    failures = 0
+                except DatabaseAway as error:
+                    failures += 1
+                    log.warning("claim_failed", error=str(error))
+                    await asyncio.sleep(min(2.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311
+                    continue
+                for job in claimed:
+                    self._start(job)
+                self._more_expected = len(claimed) == free
+            with contextlib.suppress(TimeoutError):
+                # Spread out, so that workers which lost the doorbell do not all ask at once.
+                async with asyncio.timeout(self._settings.poll_seconds * random.uniform(0.75, 1.0)):  # noqa: S311
+                    await self._wake.wait()
+
+    def _free_slots(self) -> int:
+        if self._draining or not self._health.healthy or time.monotonic() < self._paused_until:
+            return 0
+        return min(self._settings.concurrency, self._health.capacity) - len(self._running)
+
+    def _start(self, job: ClaimedJob) -> None:
+        attempt = RunningAttempt(job)
+        self._running[job.id, job.attempt] = attempt
+        self._metrics.running.set(len(self._running))
+        if job.attempt == 1:
+            self._metrics.wait_seconds.observe(job.waited_ms / 1000)
+        task = asyncio.create_task(self._work(attempt))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, attempt: RunningAttempt) -> None:
+        job = attempt.job
+        try:
+            try:
+                verdict = await run_attempt(attempt, self._sandboxes, self._settings.template)
+            except Exception as error:
+                log.exception("attempt_failed", job=str(job.id), attempt=job.attempt)
+                verdict = Retried("worker_failed", f"the worker failed: {type(error).__name__}")
+            await self._write(attempt, verdict)
+        finally:
+            del self._running[job.id, job.attempt]
+            self._metrics.running.set(len(self._running))
+            if self._more_expected:
+                self._wake.set()
+
+    async def _write(self, attempt: RunningAttempt, verdict: Verdict) -> None:
+        job = attempt.job
+        status: JobStatus | None = None
+        match verdict:
+            case Finished(outcome):
+                status = await self._insist(lambda: self._outcomes.finish(job.id, job.attempt, outcome))
+            case Retried(code, message):
+                self._metrics.failures.labels(code).inc()
+                if code in ("start_failed", "unknown_template"):
+                    self._health.doubt(message)
+                status = await self._insist(
+                    lambda: self._outcomes.retry(job.id, job.attempt, error_code=code, error_message=message)
+                )
+            case HandedBack(reason, delay, pause):
+                self._metrics.handed_back.labels(reason).inc()
+                if pause:
+                    self._paused_until = time.monotonic() + delay
+                if reason in ("sandboxd_away", "shutting_down"):
+                    self._health.doubt(f"sandboxd: {reason}")
+                status = await self._insist(lambda: self._outcomes.hand_back(job.id, job.attempt, delay_seconds=delay))
+            case _:
+                pass
+        if status is None:
+            self._metrics.refused.inc()
+        else:
+            self._doorbell.ring(Bell.ENDED if status.terminal else Bell.QUEUED, [job.id])
+        self._report(attempt, verdict, status)
+
+    def _report(self, attempt: RunningAttempt, verdict: Verdict, status: JobStatus | None) -> None:
+        job = attempt.job
+        outcome = verdict.outcome if isinstance(verdict, Finished) else None
+        if status is not None and status.terminal:
+            self._metrics.executions.labels(job.language, status.value).inc()
+            if status is not JobStatus.SUCCEEDED and not isinstance(verdict, Retried):
+                self._metrics.failures.labels((outcome and outcome.error_code) or status.value).inc()
+        if outcome is not None:
+            if outcome.run_ms is not None:
+                self._metrics.execution_seconds.labels(job.language).observe(outcome.run_ms / 1000)
+            if outcome.start_ms is not None:
+                self._metrics.start_seconds.labels(str(outcome.warm).lower()).observe(outcome.start_ms / 1000)
+            if outcome.max_memory_bytes is not None:
+                self._metrics.memory_bytes.observe(outcome.max_memory_bytes)
+            if outcome.cpu_ms is not None:
+                self._metrics.cpu_seconds.observe(outcome.cpu_ms / 1000)
+        log.info(
+            "attempt_ended",
+            job=str(job.id),
+            attempt=job.attempt,
+            tenant=job.tenant,
+            language=job.language,
+            request_id=job.request_id,
+            verdict=type(verdict).__name__.lower(),
+            status=status,
+            error=outcome.error_code if outcome else getattr(verdict, "code", getattr(verdict, "reason", None)),
+            start_ms=outcome and outcome.start_ms,
+            run_ms=outcome and outcome.run_ms,
+        )
+
+    async def _insist(self, write: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Write until the database has taken it: a result waits for a database that restarts, it is not thrown away."""
+        delay, longest = _WRITE_RETRY_SECONDS
+        while True:
+            try:
+                return await write()
+            except DatabaseAway as error:
+                log.warning("write_failed", error=str(error))
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
+                delay = min(longest, delay * 2)
+
+    def _cancel_rung(self, ids: frozenset[UUID]) -> None:
+        # The bell says only that there is something to see: whether the job is to be stopped is in the table.
+        if not ids or any(id_ in ids for id_, _ in self._running):
+            self._look_now.set()
+
+    async def _hold(self) -> None:
+        """Renew the leases of running jobs, and stop those that were cancelled or are no longer this worker's."""
+        renewed_at = time.monotonic()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(self._settings.poll_seconds, self._settings.lease_renew_seconds)):
+                    await self._look_now.wait()
+            self._look_now.clear()
+            held = list(self._running)
+            due = time.monotonic() - renewed_at >= self._settings.lease_renew_seconds
+            if due and not held:
+                renewed_at = time.monotonic()
+            if not held:
+                continue
+            try:
+                news = await (self._claims.renew(held) if due else self._claims.look(held))
+            except DatabaseAway as error:
+                log.warning("renew_failed", error=str(error))
+                continue
+            if due:
+                renewed_at = time.monotonic()
+            for key, reason in [
+                *((key, Stop.CANCELLED) for key in news.cancelled),
+                *((key, Stop.LEASE_LOST) for key in news.lost),
+            ]:
+                if key in self._running:
+                    self._running[key].stop(reason)
+
+    async def _drain(self, claiming: asyncio.Task[None]) -> None:
+        """Take no more jobs; let those in hand end, and return to the queue what does not in time."""
+        self._draining = True
+        self._wake.set()
+        log.info("draining", running=len(self._running))
+        await self._health.beat()
+        # A claim that is under way may still bring jobs.
+        await asyncio.wait({claiming}, timeout=10)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._settings.drain_seconds)
+        for attempt in self._running.values():
+            attempt.stop(Stop.DRAINED)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_AFTER_DRAIN_SECONDS)
+        log.info("drained", abandoned=len(self._running))
+
+    def _describe(self, healthy: bool, reason: str | None) -> WorkerState:
+        return WorkerState(
+            id=self._settings.worker_id,
+            template=self._settings.template,
+            concurrency=self._settings.concurrency,
+            running=len(self._running),
+            healthy=healthy,
+            reason=reason,
+            draining=self._draining,
+        )
