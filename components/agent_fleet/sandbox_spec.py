@@ -6,7 +6,7 @@ are what a pool chooses.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import pulumi
 
@@ -104,8 +104,7 @@ class SandboxSpec:
     @classmethod
     def enforcement(cls) -> Mapping[str, Enforcement]:
         """For each field by its name, who enforces it."""
-        hints = get_type_hints(cls, include_extras=True)
-        return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+        return {name: hint.__metadata__[0] for name, hint in cls.__annotations__.items()}
 
 
 def whole_number(value: pulumi.Input[int]) -> pulumi.Output[int]:

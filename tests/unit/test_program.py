@@ -1,0 +1,77 @@
+"""The Pulumi program as a whole, run as the engine runs it."""
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from recording import Recording, record
+
+PROJECT = Path(__file__).parent.parent.parent
+CONFIG = "agent-fleet:fleet"
+
+Run = Callable[..., Recording]
+
+
+def stack_settings(stack: str) -> Any:
+    """What a stack's file sets."""
+    return yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"][CONFIG]
+
+
+@pytest.fixture
+def run(preview: bool, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the program for a stack with these settings."""
+
+    def program(stack: str, given: Any, *, secret: bool = False) -> Recording:
+        exported: dict[str, Any] = {}
+
+        def keep(name: str, value: Any) -> None:
+            exported[name] = value
+
+        def main() -> Any:
+            pulumi.runtime.set_all_config({CONFIG: json.dumps(given)}, [CONFIG] if secret else [])
+            monkeypatch.setattr(pulumi, "export", keep)
+            runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
+            return pulumi.Output.all(**exported)
+
+        return record(main, preview=preview, stack=stack)
+
+    return program
+
+
+def test_the_local_stack_deploys_and_exports_what_a_user_needs(run: Run, preview: bool) -> None:
+    """A newcomer's first command would fail, or leave no way in."""
+    found = run("test", stack_settings("local"))
+    assert set(found.containers()) == {"api", "worker", "sandboxd", "database"}
+    if not preview:
+        assert set(found.result) == {"url", "api_key", "fleet"}
+        assert found.result["fleet"] == "agent-fleet-test"
+        assert found.result["url"] == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod", "local-cluster"])
+def test_a_stack_of_a_later_version_ends_in_one_clear_error(run: Run, stack: str) -> None:
+    """It would look deployable and fail somewhere inside."""
+    with pytest.raises(pulumi.RunError) as error:
+        run(stack, stack_settings(stack))
+    assert str(error.value).startswith("1 setting is refused; nothing was changed.\n  fleet.architecture: ")
+
+
+def test_refused_settings_end_the_program_without_a_traceback_or_a_resource(run: Run) -> None:
+    """The engine prints a traceback for any exception but RunError, and keeps what was declared before it."""
+    with pytest.raises(pulumi.RunError) as error:
+        run("test", {"architecture": "vm", "api": {"port": 0}, "sandbx": {}})
+    assert error.value.__suppress_context__
+    assert str(error.value).splitlines()[0] == "2 settings are refused; nothing was changed."
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_secret_settings_are_not_shown_when_they_are_refused(run: Run) -> None:
+    """The engine's log would hold what the stack's file encrypts."""
+    with pytest.raises(pulumi.RunError) as error:
+        run("test", {"architecture": "vm", "log_level": "hunter2"}, secret=True)
+    assert "hunter2" not in str(error.value)
