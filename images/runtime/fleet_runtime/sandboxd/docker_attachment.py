@@ -2,8 +2,7 @@
 
 import asyncio
 import socket
-
-from fleet_runtime.sandboxd.backend import BackendError
+from typing import cast
 
 _HEADER_BYTES = 8
 _STDOUT, _STDERR = 1, 2
@@ -56,10 +55,9 @@ class Attachment(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to read."""
-        if not isinstance(transport, asyncio.Transport):
-            raise BackendError("the attached connection is not a stream")
-        self._transport = transport
-        self.output.set_transport(transport)
+        # uvloop's transports are not of asyncio's class, but of its shape.
+        self._transport = cast("asyncio.Transport", transport)
+        self.output.set_transport(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Sort the bytes by stream; headers may be split anywhere."""

@@ -203,7 +203,9 @@ class TemplatePool:
                 kind, _ = await read_frame(sandbox.output)
                 if kind != b"R":
                     raise FrameError("its first frame does not say that it is ready")
-        except (BackendError, FrameError, EOFError, TimeoutError) as error:
+        except Exception as error:
+            if not isinstance(error, BackendError | FrameError | EOFError | TimeoutError):
+                _log.exception("sandbox_start_broke", template=self.name, sandbox=name)
             self._starting -= 1
             self._failed(name, error, sandbox)
             return

@@ -69,9 +69,10 @@ class Sandboxd:
 
     async def run(self) -> None:
         """Serve until `stop`, then destroy every sandbox."""
-        server = await asyncio.start_unix_server(
-            self._connected, sock=_listening_socket(self._settings), limit=_BUFFER_BYTES
-        )
+        path = self._settings.sandboxd_socket
+        listening = _listening_socket(self._settings)
+        inode = path.stat().st_ino
+        server = await asyncio.start_unix_server(self._connected, sock=listening, limit=_BUFFER_BYTES)
         _log.info("sandboxd_listening", socket=str(self._settings.sandboxd_socket), templates=sorted(self._pools))
         watch = asyncio.create_task(self._watch())
         await self._stopping.wait()
@@ -86,7 +87,10 @@ class Sandboxd:
         except TimeoutError:
             _log.error("sandboxd_stopped_before_all_was_removed", seconds=self._settings.drain_seconds)
         server.close()
-        self._settings.sandboxd_socket.unlink(missing_ok=True)
+        # A successor may have put its own socket there already.
+        with contextlib.suppress(OSError):
+            if path.stat().st_ino == inode:
+                path.unlink()
         self._backend.close()
         _log.info("sandboxd_stopped")
 
