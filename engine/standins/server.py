@@ -64,7 +64,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             known = sdk_types.provider_settings(self._standin.package)
             settings = [key for key in decode(request.news) if not key.startswith("__") and key != "version"]
             failures = [
-                provider_pb2.CheckFailure(property=key, reason=type_check.unknown_property(key, known))
+                provider_pb2.CheckFailure(reason=f"{key}: {type_check.unknown_property(key, known)}")
                 for key in settings
                 if known and key not in known
             ]
@@ -92,7 +92,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             inputs, failures = self._standin.check(self._call(request), decode(request.olds), decode(request.news))
             return provider_pb2.CheckResponse(
                 inputs=encode(inputs),
-                failures=[provider_pb2.CheckFailure(property=item.path, reason=item.reason) for item in failures],
+                # With a property given, the engine prints its value, even a secret one.
+                failures=[provider_pb2.CheckFailure(reason=f"{item.path}: {item.reason}") for item in failures],
             )
 
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802

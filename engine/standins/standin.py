@@ -16,7 +16,7 @@ from engine.standins.differences import Difference, compare
 from engine.standins.engine_log import EngineLog
 from engine.standins.replacements import ReplacementTable
 from engine.standins.type_check import Failure
-from engine.standins.values import UNKNOWN, Secret, reveal
+from engine.standins.values import UNKNOWN, Secret, reveal, secret_texts
 
 
 class OperationError(Exception):
@@ -101,7 +101,8 @@ class StandIn:
         failures = type_check.check(given, resource)
         self._name(call, old, given)
         if not failures:
-            failures = self.validate(call, given)
+            hidden = secret_texts(given)
+            failures = [Failure(item.path, _masked(item.reason, hidden)) for item in self.validate(call, given)]
         if not self.table.knows(call.token) and call.token not in self._warned:
             self._warned.add(call.token)
             call.log.warning(self.table.unknown_message(call.token), call.urn)
@@ -188,6 +189,12 @@ class StandIn:
             name = f"{stem}{naming.separator}{digits}"
         inputs[naming.property] = name
         inputs["__defaults"] = [naming.property]
+
+
+def _masked(text: str, hidden: set[str]) -> str:
+    for secret in sorted(hidden, key=len, reverse=True):
+        text = text.replace(secret, "[secret]") if secret else text
+    return text
 
 
 def keep_marks(outputs: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def has_unknown(tree: Any) -> bool:
 
 
 def secret_texts(tree: Any, inside: bool = False) -> set[str]:
-    """Every string that a secret mark covers, for keeping them out of logs."""
+    """Every string and number, as text, that a secret mark covers: for keeping them out of messages."""
     if isinstance(tree, Secret):
         return secret_texts(tree.value, inside=True)
     if isinstance(tree, Mapping):
@@ -99,7 +99,8 @@ def secret_texts(tree: Any, inside: bool = False) -> set[str]:
         return set[str]().union(*parts)
     if isinstance(tree, list):
         return set[str]().union(*(secret_texts(value, inside) for value in cast(list[Any], tree)))
-    return {tree} if inside and isinstance(tree, str) else set()
+    shown = isinstance(tree, str | int | float) and not isinstance(tree, bool)
+    return {str(tree)} if inside and shown else set()
 
 
 def _decode(value: struct_pb2.Value) -> Any:

@@ -1,0 +1,60 @@
+"""The real engine with the stand-ins, a stack for each test, and names that no other run uses."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import DockerException
+from docker_objects import DockerObjects, import_tiny_image
+from stack_program import StackProgram
+
+from engine import plugins
+from engine.environment import engine_environment
+from engine.paths import Paths
+from engine.toolchain import ensure_toolchain
+
+
+@pytest.fixture(scope="session")
+def engine_paths() -> Paths:
+    """The toolchain, complete, with a stand-in for every provider."""
+    paths = Paths()
+    lines: list[str] = []
+    ensure_toolchain(lines.append, paths)
+    plugins.provide(paths, "stand-ins", lines.append)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def _docker_daemon() -> None:
+    try:
+        docker.from_env().ping()
+    except DockerException as error:
+        pytest.skip(f"no Docker daemon answers: {error}")
+
+
+@pytest.fixture
+def docker_objects(_docker_daemon: None) -> Iterator[DockerObjects]:
+    """Names for this test's Docker objects; all of them are removed at its end."""
+    objects = DockerObjects(f"probe-{uuid.uuid4().hex[:10]}")
+    yield objects
+    objects.remove()
+
+
+@pytest.fixture(scope="session")
+def tiny_image(_docker_daemon: None) -> Iterator[str]:
+    """A small image with a shell."""
+    tag = f"probe-tiny-{uuid.uuid4().hex[:10]}:1"
+    import_tiny_image(tag)
+    yield tag
+    docker.from_env().images.remove(tag, force=True)
+
+
+@pytest.fixture
+def stack(engine_paths: Paths, tmp_path: Path) -> StackProgram:
+    """An empty stack with state and passphrase of its own."""
+    environment = engine_environment(
+        engine_paths, state=tmp_path / "state", passphrase=tmp_path / "passphrase", plugins="stand-ins"
+    )
+    return StackProgram(tmp_path / "program", environment)
