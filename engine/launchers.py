@@ -51,16 +51,14 @@ def write(paths: Paths, engine: Path, *, official: bool) -> None:
             _copy(programs / name, engine.parent / name)
         # The path stands in Python source inside a single-quoted word of the shell.
         quoted = repr(root).replace("'", '"') if "'" not in root else repr(root).replace("'", "'\\''")
-        _script(
-            programs / "pulumi-language-python", _LANGUAGE_HOST.format(python=shlex.quote(str(python)), root=quoted)
-        )
+        script(programs / "pulumi-language-python", _LANGUAGE_HOST.format(python=shlex.quote(str(python)), root=quoted))
     for provider in PROVIDERS:
         target = programs / f"pulumi-resource-{provider}"
         if has_standin(provider):
             content = _STANDIN.format(
                 python=shlex.quote(str(python)), root=shlex.quote(root), module=standin_module(provider)
             )
-            _script(target, content)
+            script(target, content)
         else:
             target.unlink(missing_ok=True)
 
@@ -69,7 +67,8 @@ def _part(target: Path) -> Path:
     return target.with_name(f".{target.name}.part-{os.getpid()}")
 
 
-def _script(target: Path, content: str) -> None:
+def script(target: Path, content: str) -> None:
+    """Write an executable script, whole or not at all; leave alone what is right."""
     if target.is_file() and not target.is_symlink() and target.read_text() == content and os.access(target, os.X_OK):
         return
     part = _part(target)

@@ -134,7 +134,9 @@ def provide(paths: Paths, kind: Plugins, report: Report, wanted: Iterable[str] =
 
 def describe(chosen: Mapping[str, Choice]) -> str | None:
     """The line that names the stand-ins, on every run that has any."""
-    names = [provider for provider, choice in chosen.items() if choice is Choice.STAND_IN]
+    names = [
+        provider for provider, choice in chosen.items() if choice is Choice.STAND_IN and launchers.has_standin(provider)
+    ]
     if not names:
         return None
     return f"Stand-ins, not Pulumi's own plugins, serve: {', '.join(names)} (docs/engine.md says what that means)."

@@ -1,0 +1,108 @@
+# Every command of the project. `make` alone lists them.
+#
+# Each first makes .venv (engine/bootstrap.sh, which is quick when there is nothing to do), so that a fresh clone needs
+# only python3 and make.
+
+STACK ?= local
+# Another settings file than Pulumi.$(STACK).yaml.
+CONFIG ?=
+# What `make logs` shows, and what `make test` runs: ROLE=worker, TESTS=tests/unit.
+ROLE ?=
+TESTS ?=
+
+python := .venv/bin/python
+engine := $(python) -m engine
+pytest := $(python) -m pytest
+uv := .venv/bin/uv
+options = --stack '$(STACK)' $(if $(CONFIG),--config '$(CONFIG)')
+sources := __main__.py settings architectures components engine images tests benchmarks
+scripts := .ci/run $(shell find engine images -name '*.sh')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help
+help: ## List the commands
+	@printf 'Usage: make COMMAND [STACK=local] [CONFIG=file]\n\n'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: environment
+environment:
+	@sh engine/bootstrap.sh
+
+.PHONY: up
+up: environment ## Deploy the stack to this machine's Docker and run a first job
+	@$(engine) up $(options)
+
+.PHONY: down
+down: environment ## Remove the stack: every container, network and volume, jobs included
+	@$(engine) down --stack '$(STACK)'
+
+.PHONY: status
+status: environment ## What runs, whether it is ready, and where
+	@$(engine) status --stack '$(STACK)'
+
+.PHONY: logs
+logs: environment ## The fleet's logs, followed; ROLE=api, worker, sandboxd or database for one part
+	@$(engine) logs --stack '$(STACK)' --role '$(ROLE)'
+
+.PHONY: preview
+preview: environment ## What `up` would change; builds and pushes nothing
+	@$(engine) preview $(options)
+
+.PHONY: shell
+shell: environment ## A shell in which plain `pulumi` works on the stack
+	@$(engine) shell --stack '$(STACK)'
+
+.PHONY: test
+test: environment ## Everything that CI runs: lint, then all tests, cheapest first; TESTS=path for a part
+	@$(MAKE) lint
+	@$(engine) prepare
+	@$(pytest) $(TESTS)
+
+.PHONY: test-unit
+test-unit: environment ## The tests that need nothing but Python
+	@$(pytest) tests/unit
+
+.PHONY: soak
+soak: environment ## The long tests; keeps their results in benchmarks/soak.json
+	@$(engine) prepare
+	@$(pytest) --soak $(TESTS)
+
+.PHONY: bench
+bench: environment ## Measure, and write benchmarks/results.json
+	@$(python) -m benchmarks
+
+.PHONY: format
+format: environment ## Format the code, and fix what can be fixed safely
+	@$(python) -m ruff format $(sources)
+	@$(python) -m ruff check --fix $(sources)
+
+.PHONY: lint
+lint: environment ## What is checked before any test: format, lint, types, scripts, Dockerfiles, generated files
+	@echo 'format and lint' && $(python) -m ruff format --check -q $(sources) && $(python) -m ruff check -q $(sources)
+	@echo 'types' && $(python) -m pyright $(sources)
+	@echo 'shell scripts' && .venv/bin/shellcheck $(scripts)
+	@echo 'Dockerfiles' && .venv/bin/hadolint --config images/hadolint.yaml $(wildcard images/*/Dockerfile)
+	@echo 'generated files' && $(MAKE) requirements-check && $(python) -m settings.reference --check
+
+.PHONY: settings-reference
+settings-reference: environment ## Write docs/settings.md and its JSON Schema anew
+	@$(python) -m settings.reference --write
+
+# Installed by `pip install -r` where somebody has a Python environment of their own; uv.lock is what counts.
+export_project = $(uv) export --quiet --frozen --no-dev --no-hashes --no-annotate --no-header
+export_runtime = $(uv) export --quiet --frozen --package fleet-runtime --no-dev --no-emit-workspace --no-annotate --no-header
+
+.PHONY: requirements
+requirements: environment ## Write the requirements.txt files anew from uv.lock
+	@$(export_project) -o requirements.txt >/dev/null
+	@{ printf '%s %s\n' '# Made by: uv export --package fleet-runtime --no-dev --no-emit-workspace --no-annotate --no-header' \
+		'--output-file images/runtime/requirements.txt'; $(export_runtime); } > images/runtime/requirements.txt
+
+.PHONY: requirements-check
+requirements-check: environment
+	@$(uv) lock --quiet --check --offline
+	@$(export_project) | diff -u requirements.txt - \
+		|| { echo 'requirements.txt is not what uv.lock says: run make requirements.' >&2; exit 1; }

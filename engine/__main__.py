@@ -1,0 +1,180 @@
+"""`python -m engine <command>`: what the Makefile calls."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from engine.commands.session import Session
+from engine.errors import UserFacingError
+from engine.paths import CHECKOUT, Paths
+from engine.pulumi_cli import Interrupted
+
+_INTERRUPTED = 130  # as shells report SIGINT
+
+
+def _stack(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    del context, parameter
+    if not value.replace("-", "").isalnum() or not value[0].isalpha() or value != value.lower() or len(value) > 40:
+        raise UserFacingError(
+            f"STACK is {value!r}; a stack's name has lower-case letters, digits and hyphens, begins with a letter, and "
+            "is at most 40 long.",
+            "The stacks are the files Pulumi.<stack>.yaml; local is the default.",
+        )
+    return value
+
+
+_stack_option = click.option("--stack", default="local", callback=_stack, help="The stack; local if not given.")
+_config_option = click.option(
+    "--config",
+    "settings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The settings file; Pulumi.<stack>.yaml if not given.",
+)
+
+
+def _session(stack: str) -> Session:
+    return Session(Paths(), stack, time.monotonic())
+
+
+@click.group()
+def cli() -> None:
+    """Deploys and runs the fleet; see `make`."""
+
+
+@cli.command()
+@_stack_option
+@_config_option
+def up(stack: str, settings: Path | None) -> None:
+    """Deploy a stack and run a first job."""
+    from engine.commands.up import up as run
+
+    run(_session(stack), settings)
+
+
+@cli.command()
+@_stack_option
+def down(stack: str) -> None:
+    """Remove a stack and everything that it made."""
+    from engine.commands.down import down as run
+
+    run(_session(stack))
+
+
+@cli.command()
+@_stack_option
+@_config_option
+def preview(stack: str, settings: Path | None) -> None:
+    """Show what `up` would change."""
+    from engine.commands.preview import preview as run
+
+    run(_session(stack), settings)
+
+
+@cli.command()
+@_stack_option
+def status(stack: str) -> None:
+    """Show what runs, whether it is ready, and where."""
+    from engine.commands.status import status as run
+
+    if not run(_session(stack)):
+        sys.exit(1)
+
+
+@cli.command()
+@_stack_option
+@click.option("--role", default=None, help="api, worker, sandboxd or database; all if not given.")
+@click.option("--lines", default=50, help="How many of the last lines of each.")
+@click.option("--follow/--no-follow", default=True, help="Go on until Ctrl-C.")
+def logs(stack: str, role: str | None, lines: int, follow: bool) -> None:
+    """Show the logs of the fleet's containers."""
+    from engine.commands.logs import logs as run
+
+    run(_session(stack), role=role, lines=lines, follow=follow)
+
+
+@cli.command()
+@_stack_option
+def shell(stack: str) -> None:
+    """Open a shell in which plain `pulumi` works on a stack."""
+    from engine.commands.shell import shell as run
+
+    run(_session(stack))
+
+
+@cli.command()
+def prepare() -> None:
+    """Make ready what the tests need: Docker, the base image, the engine."""
+    from engine.commands.prepare import prepare as run
+
+    run(_session("local"))
+
+
+def _log_unexpected() -> Path:
+    path = Paths().logs / "unexpected-error.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{' '.join(sys.argv)}\n{traceback.format_exc()}")
+    return path
+
+
+def _tell(error: UserFacingError) -> None:
+    click.secho(f"\n{error.message}", fg="red", err=True)
+    if error.remedy:
+        click.echo(error.remedy, err=True)
+
+
+def run(command: Callable[..., Any]) -> int:
+    """Run a command; return its exit code. Every error is told in a few lines, none with its stack trace."""
+    try:
+        command(standalone_mode=False)
+    except UserFacingError as error:
+        _tell(error)
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, Interrupted, click.Abort):
+        click.echo("\nInterrupted. Running the command again goes on from here.", err=True)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went (`make logs | head`): nothing to tell, and nobody to tell it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except Exception as error:
+        path = _log_unexpected()
+        _tell(
+            UserFacingError(
+                f"Something unforeseen went wrong: {type(error).__name__}: {error}",
+                f"The details are in {path}. Running the command again is safe.",
+            )
+        )
+        return 1
+    return 0
+
+
+def main() -> None:
+    """End with 0, 1, or 130 after an interruption."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
+    os.chdir(CHECKOUT)
+    sys.exit(run(cli))
+
+
+if __name__ == "__main__":
+    main()

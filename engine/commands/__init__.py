@@ -1,0 +1,1 @@
+"""What `make` offers, one module for each command."""

@@ -1,0 +1,25 @@
+"""What `make test` does before the tests: makes ready what they need, as far as this machine allows."""
+
+import os
+
+from engine import docker_daemon
+from engine.commands.session import Session
+from engine.errors import UserFacingError
+from engine.images import ensure_base_image
+from engine.report import say
+
+
+def prepare(session: Session) -> None:
+    """Have Docker, the base image and the engine with its plugins.
+
+    Without Docker the tests that need it are skipped with the reason, except under CI, where that is a failure.
+    """
+    session.engine()
+    session.engine("stand-ins")
+    try:
+        docker_daemon.ensure_daemon(say, session.paths)
+        ensure_base_image(say)
+    except UserFacingError as error:
+        if os.environ.get("CI"):
+            raise
+        say(f"Tests that need Docker will be skipped: {error.message} {error.remedy}")

@@ -1,0 +1,91 @@
+"""What every command on a stack starts from."""
+
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import plugins
+from engine.docker_endpoint import DEFAULT, endpoint
+from engine.environment import engine_environment
+from engine.errors import UserFacingError
+from engine.file_lock import held
+from engine.paths import Paths
+from engine.presentation import Presentation
+from engine.pulumi_cli import PulumiCli, remedy_for
+from engine.report import say
+from engine.stack_state import StackState
+from engine.toolchain import ensure_toolchain
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command on one stack. `started` is on the monotonic clock."""
+
+    paths: Paths
+    stack: str
+    started: float
+
+    @property
+    def fleet(self) -> str:
+        """The name and label of everything that the stack makes."""
+        return f"agent-fleet-{self.stack}"
+
+    @property
+    def state(self) -> StackState:
+        """The stack in the checkout's own state."""
+        return StackState(self.paths.state, self.stack)
+
+    def seconds(self) -> float:
+        """Since the command began."""
+        return time.monotonic() - self.started
+
+    def log(self, command: str) -> Path:
+        """Where the full output of this command goes."""
+        return self.paths.logs / f"{self.stack}-{command}.log"
+
+    def engine(
+        self,
+        kind: plugins.Plugins = "fleet",
+        wanted: Iterable[str] = plugins.DOCKER_PROVIDERS,
+        state: Path | None = None,
+    ) -> PulumiCli:
+        """The engine, made available first where need be; says which providers are stand-ins."""
+        ensure_toolchain(say, self.paths)
+        if (line := plugins.describe(plugins.provide(self.paths, kind, say, wanted))) is not None:
+            say(line)
+        environment = engine_environment(self.paths, plugins=kind, state=state)
+        if (address := endpoint()) != DEFAULT:
+            environment["DOCKER_HOST"] = address
+        return PulumiCli(self.paths, self.stack, environment)
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Hold the stack against other commands that would change it."""
+        busy = UserFacingError(
+            f"Another command is changing the stack {self.stack} in this checkout.",
+            "Wait until it has ended, or interrupt it, and run the command again.",
+        )
+        with held(self.paths.lock(self.stack), busy=busy):
+            yield
+
+    def operate(self, cli: PulumiCli, command: str, *arguments: str) -> Presentation:
+        """Run `up`, `preview` or `destroy` and show it; raises UserFacingError with the engine's own errors."""
+        show = Presentation(say, preview=command == "preview")
+        log = self.log(command)
+        code = cli.operate([command, *arguments], show.event, show.tick, log)
+        if code == 0 and not show.errors:
+            return show
+        errors = "\n".join(show.errors) or _last_words(log)
+        again = "" if command == "preview" else " Run the command again: it goes on where it stopped."
+        raise UserFacingError(
+            errors,
+            remedy_for(errors, f"The full output is in {log}.{again}"),
+        )
+
+
+def _last_words(log: Path) -> str:
+    """What the engine said when it ended without an event."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line and not line.startswith("{")]
+    return "\n".join(lines[-5:]).removeprefix("error: ") or "The engine ended without a word."

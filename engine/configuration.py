@@ -1,0 +1,72 @@
+"""The stack's settings as the engine gets them: a copy, because the engine writes its salt beside them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.errors import UserFacingError
+from engine.paths import PROJECT, Paths
+from engine.report import private_file
+
+KEY = "agent-fleet:fleet"
+
+
+def _salt(path: Path) -> str | None:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError):
+        return None
+    return document.get("encryptionsalt") if isinstance(document, dict) else None
+
+
+def source(paths: Paths, stack: str, given: Path | None = None) -> Path:
+    """The file that the user edits: the one given, else Pulumi.<stack>.yaml."""
+    path = given or paths.tracked_configuration(stack)
+    if not path.is_file():
+        stacks = sorted(
+            found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in paths.root.glob("Pulumi.*.yaml")
+        )
+        raise UserFacingError(
+            f"The stack {stack!r} has no settings: {path} does not exist.",
+            f"The stacks here are {', '.join(stacks)}. Choose one with STACK=..., or write that file.",
+        )
+    return path
+
+
+def fleet_settings(path: Path) -> Mapping[str, Any]:
+    """What stands under `agent-fleet:fleet`, unchecked; empty where there is nothing of use."""
+    try:
+        document = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UserFacingError(
+            f"{path.name} is not valid YAML: {error}", "Correct it and run the command again."
+        ) from error
+    config = document.get("config") if isinstance(document, dict) else None
+    settings = config.get(KEY) if isinstance(config, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def copy(paths: Paths, stack: str, given: Path | None = None) -> Path:
+    """Write the copy that `--config-file` names, with the salt of the copy before, and the project file beside it.
+
+    In `.fleet`, which then is a project folder of its own, all commands that do not run the program can be run.
+    """
+    tracked = source(paths, stack, given)
+    target = paths.configuration(stack)
+    text = tracked.read_text()
+    salt = _salt(target)
+    if salt and _salt(tracked) is None:
+        text = f"{text.rstrip()}\nencryptionsalt: {salt}\n"
+    private_file(target, text)
+    project(paths)
+    return target
+
+
+def project(paths: Paths) -> None:
+    """The project file in `.fleet`: the same name, nothing to run."""
+    target = paths.fleet / "Pulumi.yaml"
+    content = f"name: {PROJECT}\nruntime: python\n"
+    if not target.exists() or target.read_text() != content:
+        private_file(target, content)

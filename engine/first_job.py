@@ -1,0 +1,98 @@
+"""Talks to a fleet's API as its first client: waits until it is ready, and runs a job."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import UserFacingError
+
+CODE = 'print("Hello from a sandbox.")'
+_ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What GET /ready said; `reasons` is empty where it is ready."""
+
+    ready: bool
+    reasons: str
+
+
+def _request(url: str, *, key: str = "", body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    """The status and the JSON of an answer; raises OSError when there is none."""
+    data = None if body is None else json.dumps(body).encode()
+    every = {"Accept": "application/json", **(headers or {})}
+    if key:
+        every["Authorization"] = f"Bearer {key}"
+    if data is not None:
+        every["Content-Type"] = "application/json"
+    request = urllib.request.Request(url, data=data, headers=every)  # noqa: S310 - the stack's own output
+    # No proxy: the fleet is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=_ANSWER_SECONDS + 60) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read()
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, {"detail": text[:200].decode(errors="replace")}
+
+
+def readiness(url: str) -> Readiness:
+    """Ask GET /ready once."""
+    try:
+        status, answer = _request(f"{url}/ready")
+    except OSError as error:
+        return Readiness(ready=False, reasons=f"{url} does not answer ({getattr(error, 'reason', error)})")
+    if status == 200:
+        return Readiness(ready=True, reasons="")
+    reasons = answer.get("reasons") or answer.get("detail") or answer if isinstance(answer, dict) else answer
+    if isinstance(reasons, list):
+        reasons = "; ".join(str(reason) for reason in reasons)
+    return Readiness(ready=False, reasons=str(reasons))
+
+
+def wait_until_ready(url: str, seconds: float, tick: Callable[[str], None]) -> None:
+    """Wait until the fleet accepts and runs jobs. `tick` gets the reasons why it does not yet, when they change."""
+    deadline = time.monotonic() + seconds
+    said = ""
+    while not (found := readiness(url)).ready:
+        if time.monotonic() > deadline:
+            raise UserFacingError(
+                f"The fleet was deployed, but after {seconds:.0f} s it is not ready: {found.reasons}",
+                "`make status` shows its containers and `make logs` what they say; run `make up` again after that.",
+            )
+        if found.reasons != said and time.monotonic() > deadline - seconds + 5:
+            said = found.reasons
+            tick(said)
+        time.sleep(0.2)
+
+
+def run(url: str, key: str) -> dict[str, Any]:
+    """Run one job to its end and return its result."""
+    body = {"language": "python", "code": CODE}
+    try:
+        status, answer = _request(f"{url}/execute", key=key, body=body, headers={"Prefer": "wait=30"})
+    except OSError as error:
+        raise UserFacingError(
+            f"The first job could not be sent: {url} does not answer ({error}).", "`make logs` shows what the API says."
+        ) from error
+    if status == 202:
+        raise UserFacingError(
+            "The first job was accepted but has not ended within 30 s.", "`make logs` shows what the workers say."
+        )
+    if status >= 300:
+        detail = answer.get("detail") or answer.get("title") or answer
+        raise UserFacingError(f"The first job was refused ({status}): {detail}", "`make logs` shows what the API says.")
+    if answer.get("status") != "succeeded":
+        raise UserFacingError(
+            f"The first job ended as {answer.get('status')}: {answer.get('error') or answer.get('stderr')}",
+            "`make logs` shows what the workers and sandboxd say.",
+        )
+    return answer

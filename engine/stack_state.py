@@ -1,0 +1,78 @@
+"""What the file backend holds of a stack, read straight from its checkpoint: no engine, no passphrase needed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.paths import PROJECT
+
+CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
+VOLUME = "docker:index/volume:Volume"
+_LOCAL_PACKAGES = ("docker", "docker-build", "random", "pulumi")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file of the backend: the process that says it is changing the stack."""
+
+    path: Path
+    process: int
+    host: str
+
+
+class StackState:
+    """One stack's files under a state folder."""
+
+    def __init__(self, state: Path, stack: str) -> None:
+        """`state` is the folder of the file backend."""
+        self.stack = stack
+        self.checkpoint = state / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+        self._locks = state / ".pulumi" / "locks" / "organization" / PROJECT / stack
+
+    def exists(self) -> bool:
+        """Whether the stack has been initialised."""
+        return self.checkpoint.exists()
+
+    def readable(self) -> bool:
+        """Whether the checkpoint is there and whole."""
+        return self._latest() is not None
+
+    def _latest(self) -> dict[str, Any] | None:
+        try:
+            document = json.loads(self.checkpoint.read_text())
+            return document["checkpoint"].get("latest") or {}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return None
+
+    def resources(self) -> list[dict[str, Any]]:
+        """All resources, as the engine wrote them."""
+        return (self._latest() or {}).get("resources") or []
+
+    def pending(self) -> list[dict[str, Any]]:
+        """Operations that had begun when the engine ended."""
+        return (self._latest() or {}).get("pending_operations") or []
+
+    def identities(self, kind: str) -> set[str]:
+        """The ids of all resources of one type."""
+        return {resource["id"] for resource in self.resources() if resource["type"] == kind and resource.get("id")}
+
+    def foreign_types(self) -> set[str]:
+        """Types of resources that live elsewhere than in this machine's Docker."""
+        types = {resource["type"] for resource in self.resources() if resource.get("custom")}
+        names = {
+            kind.removeprefix("pulumi:providers:") if kind.startswith("pulumi:providers:") else kind for kind in types
+        }
+        return {name for name in names if name.split(":")[0] not in _LOCAL_PACKAGES}
+
+    def locks(self) -> list[Lock]:
+        """Locks that are held, by whomever."""
+        found: list[Lock] = []
+        for path in sorted(self._locks.glob("*.json")) if self._locks.is_dir() else ():
+            try:
+                content = json.loads(path.read_text())
+            except (OSError, ValueError):
+                content = {}
+            found.append(Lock(path, int(content.get("pid") or 0), str(content.get("hostname") or "")))
+        return found
