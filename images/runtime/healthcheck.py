@@ -40,6 +40,8 @@ def _of_sandboxd(path: str) -> str | None:
         connection.sendall(len(question).to_bytes(4, "big") + question)
         answer = _exactly(connection, int.from_bytes(_exactly(connection, 4), "big"))
     header = json.loads(answer)
+    if not isinstance(header, dict):
+        return f"sandboxd answered {header!r}"
     if header.get("event") == "count" and header.get("healthy") is True:
         return None
     return str(header.get("reason") or header.get("message") or header)
