@@ -20,7 +20,8 @@ def main() -> None:
         deployment = vm.deploy(fleet, settings)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
-    for notice in notices(settings):
+    # In the preview, where it can still be thought over; said again at every update it would only be noise.
+    for notice in notices(settings) if pulumi.runtime.is_dry_run() else ():
         pulumi.log.info(notice)
     pulumi.export("url", deployment.url)
     pulumi.export("api_key", deployment.api_key)

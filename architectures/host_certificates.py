@@ -5,8 +5,14 @@ from pathlib import Path
 
 from settings.problems import SettingsError
 
-# Debian, Alpine and Ubuntu; Fedora and RHEL; macOS.
-_USUAL_PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+_CHOSEN_BY = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
+
+# Where an administrator adds certificates, and the bundle that they end up in: Debian and Alpine, Fedora, Arch.
+_SYSTEMS = (
+    (Path("/usr/local/share/ca-certificates"), Path("/etc/ssl/certs/ca-certificates.crt")),
+    (Path("/etc/pki/ca-trust/source/anchors"), Path("/etc/pki/tls/certs/ca-bundle.crt")),
+    (Path("/etc/ca-certificates/trust-source/anchors"), Path("/etc/ssl/certs/ca-certificates.crt")),
+)
 
 
 def ca_bundle(setting: str) -> str | None:
@@ -17,8 +23,7 @@ def ca_bundle(setting: str) -> str | None:
     if setting == "none":
         return None
     if setting == "auto":
-        places = (os.environ.get("SSL_CERT_FILE"), *_USUAL_PLACES)
-        found = next((Path(place) for place in places if place and Path(place).is_file()), None)
+        found = _own_bundle()
         return None if found is None else found.read_text(encoding="utf-8")
     try:
         text = Path(setting).expanduser().read_text(encoding="utf-8")
@@ -28,6 +33,18 @@ def ca_bundle(setting: str) -> str | None:
     if "-----BEGIN CERTIFICATE-----" not in text:
         raise _refused(setting, "no certificate in it")
     return text
+
+
+def _own_bundle() -> Path | None:
+    """The machine's bundle if it is not the usual one: public certificates are in the images anyway."""
+    for variable in _CHOSEN_BY:
+        path = Path(os.environ.get(variable, ""))
+        if path.is_file():
+            return path
+    for added, bundle in _SYSTEMS:
+        if bundle.is_file() and added.is_dir() and any(each.is_file() for each in added.rglob("*")):
+            return bundle
+    return None
 
 
 def _refused(setting: str, reason: str) -> SettingsError:

@@ -136,7 +136,8 @@ class Build(Section):
 
     ca_bundle: str = Field(default="auto", min_length=1)
     """Certificates that downloads during a build are checked against, for networks whose proxy inspects TLS: `auto`
-    (this machine's own bundle), `none` (those in the images) or the path of a PEM file. They are in no layer."""
+    (this machine's own, if any were added to it or SSL_CERT_FILE names some), `none` (those in the images) or the path
+    of a PEM file. They are in no layer."""
 
 
 class Digests(Section):

@@ -35,7 +35,7 @@ class AgentImage(pulumi.ComponentResource):
             name,
             context=docker_build.BuildContextArgs(location=args["context"]),
             tags=[pulumi.Output.concat(args["repository"], ":", args["tag"])],
-            exports=[docker_build.ExportArgs(docker=docker_build.ExportDockerArgs())],
+            load=True,
             push=False,
             build_on_preview=False,
             # Behind a proxy only the host's own network and name table reach the package registries.

@@ -92,3 +92,10 @@ def test_a_sandbox_is_never_less_hardened_than_a_workload() -> None:
     assert sandbox["network"].default == "none"
     assert sandbox["host_mounts_allowed"].default is False
     assert sandbox["uid"].default >= 10_000
+
+
+def test_every_component_is_served_to_other_languages() -> None:
+    """A new component would be missing for them."""
+    served = (PACKAGE.parent / "__main__.py").read_text(encoding="utf-8")
+    for each in COMPONENTS:
+        assert f"agent_fleet.{each.__name__}," in served

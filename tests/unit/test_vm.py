@@ -154,7 +154,8 @@ def test_a_preview_builds_and_pushes_nothing(fleet: Recording) -> None:
     for each in images:
         assert each.inputs["buildOnPreview"] is False
         assert each.inputs["push"] is False
-        assert [set(export) for export in each.inputs["exports"]] == [{"docker"}]
+        assert each.inputs["load"] is True
+        assert "exports" not in each.inputs
 
 
 def test_each_image_is_built_from_a_folder_of_this_project(fleet: Recording) -> None:
@@ -205,3 +206,14 @@ def test_a_stack_that_only_promotes_builds_nothing(deploy: Deploy, preview: bool
     assert pulled == digests
     if not preview:
         assert given.containers()["api"].inputs["image"] == digest("runtime")
+
+
+def test_a_bundle_that_the_environment_names_is_used(
+    deploy: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Builds behind a proxy that inspects TLS would fail."""
+    bundle = tmp_path / "own.pem"
+    bundle.write_text("-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----\n", encoding="utf-8")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    for each in deploy().of_type("docker-build:index:Image"):
+        assert "own" in each.inputs["secrets"]["ca"]

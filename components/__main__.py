@@ -1,0 +1,15 @@
+"""Serves the components to programs in other languages."""
+
+import agent_fleet
+from pulumi.provider.experimental import component_provider_host
+
+component_provider_host(
+    name="agent-fleet",
+    components=[
+        agent_fleet.AgentImage,
+        agent_fleet.Database,
+        agent_fleet.ExecutionService,
+        agent_fleet.HostNetwork,
+        agent_fleet.PulledImage,
+    ],
+)
