@@ -105,8 +105,8 @@ class DockerBuildStandIn(StandIn):
         with tempfile.TemporaryDirectory(prefix="image-id-") as folder:
             image_id_file = Path(folder) / "image-id"
             command = build_command.build_command(inputs, self.working_directory, builder, image_id_file)
-            if self.config.get("host"):
-                command.environment["DOCKER_HOST"] = str(reveal(self.config["host"]))
+            # The CLI may have a context of its own; what it builds must be where the containers will run.
+            command.environment["DOCKER_HOST"] = self.engine.host
             self._runner.run(command, StatusLine(call.log, call.urn), secret_texts(inputs))
             image_id = image_id_file.read_text().strip()
         try:

@@ -37,6 +37,8 @@ def create(engine: DockerEngine, folder: Path, call: Call, inputs: Mapping[str, 
         _remove(engine, container_id, {"removeVolumes": True})
         if isinstance(error, DockerError):
             raise OperationError(f"Container {plain['name']!r} could not start: {_explain(error, plain)}") from error
+        if isinstance(error, OperationError):
+            raise OperationError(f"{error}\nThe container was removed.") from error
         raise
     found = engine.get(f"/containers/{container_id}/json")
     return Created(container_id, outputs(found, inputs, logs))
@@ -76,7 +78,7 @@ def delete(engine: DockerEngine, call: Call, state: Mapping[str, Any]) -> None:
             engine.post(f"/containers/{call.resource_id}/stop", query={"t": grace}, timeout=grace + _STOP_SLACK_SECONDS)
         _remove(engine, call.resource_id, plain)
     except DockerError as error:
-        if error.status != 404:
+        if error.status != 404 and "already in progress" not in error.message:
             raise OperationError(f"Container {plain.get('name')!r} could not be removed: {error.message}") from error
 
 

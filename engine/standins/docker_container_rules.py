@@ -115,6 +115,11 @@ def _command(plain: Mapping[str, Any], found: list[Failure]) -> None:
 
 def _combinations(plain: Mapping[str, Any], found: list[Failure]) -> None:
     conditions: list[tuple[str, Callable[[], bool], str]] = [
+        (
+            "containerReadRefreshTimeoutMilliseconds",
+            lambda: plain.get("containerReadRefreshTimeoutMilliseconds") is not None,
+            "has no effect here: leave it out.",
+        ),
         ("wait", lambda: plain.get("wait") is True and plain.get("start") is False, "needs start to be true."),
         ("logs", lambda: plain.get("logs") is True and plain.get("attach") is not True, "needs attach to be true."),
         (

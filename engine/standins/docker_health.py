@@ -37,13 +37,13 @@ def wait_until_healthy(engine: DockerEngine, call: Call, container_id: str, plai
             raise _failure(engine, container_id, what, state)
         status.show(f"waiting until healthy ({health['Status']})")
         if call.cancelled.wait(_POLL_SECONDS):
-            raise OperationError(f"Cancelled while waiting for container {name!r} to be healthy; it was removed.")
+            raise OperationError(f"Cancelled while waiting for container {name!r} to be healthy.")
 
 
 def _failure(engine: DockerEngine, container_id: str, what: str, state: Mapping[str, Any]) -> OperationError:
     lines = engine.logs(container_id, _LOG_LINES)
     checks = (state.get("Health") or {}).get("Log") or []
-    parts = [f"{what}; it was removed."]
+    parts = [f"{what}."]
     if state.get("OOMKilled"):
         parts.append("It ran out of memory: raise `memory`.")
     if checks and (output := str(checks[-1].get("Output", "")).strip()):

@@ -1,5 +1,6 @@
 """`docker.RemoteImage` and `docker.Tag`: images that the Docker host has or can pull."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,12 +22,16 @@ def create(engine: DockerEngine, call: Call, inputs: Mapping[str, Any]) -> Creat
         repository, tag = split_reference(name)
         query = {"fromImage": repository, "tag": tag, "platform": plain.get("platform") or ""}
         try:
-            engine.raw("POST", "/images/create", query=query, timeout=_PULL_SECONDS)
+            progress = engine.raw("POST", "/images/create", query=query, timeout=_PULL_SECONDS)
         except DockerError as error:
             raise OperationError(f"name: image {name!r} is not on this Docker host, and {error.message}") from error
+        # A pull that fails on its way says so in its progress, after the daemon has answered 200.
+        faults = [fault for line in progress.splitlines() if line and (fault := json.loads(line).get("error"))]
         found = engine.find(f"/images/{part(name)}/json")
-    if found is None:
-        raise OperationError(f"name: image {name!r} is not on this Docker host and could not be pulled.")
+        if found is None:
+            raise OperationError(
+                f"name: image {name!r} is not on this Docker host and could not be pulled. {' '.join(faults)}"
+            )
     return Created(found["Id"] + name, _outputs(found, inputs))
 
 

@@ -42,6 +42,17 @@ def parse(annotation: str) -> tuple[Shape, bool]:
         return ANY, True
 
 
+def qualified(shape: Shape, home: str) -> Shape:
+    """The shape with its nested types named from the SDK's root on: `home` is the module that it was written in.
+
+    `XArgs` in module `apps.v1` is `apps.v1.XArgs`; `_core.v1.XArgs` names another module already.
+    """
+    name = shape.name
+    if shape.kind is ShapeKind.NAMED:
+        name = name.removeprefix("_") if "." in name else f"{home}.{name}" if home else name
+    return Shape(shape.kind, name, tuple(qualified(part, home) for part in shape.parts))
+
+
 def _read(node: ast.expr) -> tuple[Shape, bool]:
     match node:
         case ast.Constant(value=str(text)):

@@ -55,13 +55,18 @@ class ResourceType:
     outputs: dict[str, Property]
     secret_outputs: frozenset[str]
 
+    @property
+    def package(self) -> str:
+        """The package that the type is of."""
+        return self.token.partition(":")[0]
+
     def nested(self, name: str) -> ObjectType | None:
-        """The nested input type called `name` in this resource's annotations."""
-        return _nested(self.module.parent, name)
+        """The nested input type that a shape names (`core.v1.PodSpecArgs`)."""
+        return _nested(self.package, name)
 
     def enum_values(self, name: str) -> tuple[str, ...] | None:
-        """The values of an enum called `name` in this resource's annotations."""
-        return _enum(self.module.parent, name)
+        """The values of an enum that a shape names."""
+        return _enum(self.package, name)
 
 
 def python_package(package: str) -> str:
@@ -97,10 +102,11 @@ def resource_type(token: str) -> ResourceType | None:
     own = _class_text(text, class_name) or ""
     arguments = _class_text(text, f"{class_name}Args") or _class_text(text, f"{class_name}InitArgs") or ""
     secret = _SECRET_OUTPUTS.search(own)
+    home = _module_name(token.partition(":")[0], module.parent)
     return ResourceType(
         token,
         module,
-        inputs=_properties(arguments),
+        inputs=_properties(arguments, home),
         outputs={name: Property(name, python, shape, optional) for name, python, shape, optional in _getters(own)},
         secret_outputs=frozenset(re.findall(r'"([^"]+)"', secret.group(1))) if secret else frozenset(),
     )
@@ -110,7 +116,7 @@ def resource_type(token: str) -> ResourceType | None:
 def provider_settings(package: str) -> dict[str, Property]:
     """The settings that the package's explicit provider takes, by wire name."""
     path = sdk_folder(package) / "provider.py"
-    return _properties(_class_text(path.read_text(), "ProviderArgs") or "") if path.is_file() else {}
+    return _properties(_class_text(path.read_text(), "ProviderArgs") or "", "") if path.is_file() else {}
 
 
 def unknown_type_message(token: str) -> str:
@@ -160,7 +166,7 @@ def _getters(text: str) -> list[tuple[str, str, Shape, bool]]:
     return found
 
 
-def _properties(text: str) -> dict[str, Property]:
+def _properties(text: str, home: str) -> dict[str, Property]:
     signature = _SIGNATURE.search(text)
     if signature is None:
         return {}
@@ -169,6 +175,7 @@ def _properties(text: str) -> dict[str, Property]:
     for parameter in _PARAMETER.finditer(signature.group(1)):
         python, annotation = parameter.group(1), parameter.group(2)
         shape, optional = annotations.parse(annotation)
+        shape = annotations.qualified(shape, home)
         wire = wire_names.get(python, python)
         found[wire] = Property(wire, python, shape, optional or " = None" in parameter.group(0))
     return found
@@ -179,22 +186,24 @@ def _source(path: Path) -> str:
     return path.read_text() if path.is_file() else ""
 
 
-@functools.cache
-def _nested(folder: Path, name: str) -> ObjectType | None:
-    # `_meta.v1.ObjectMetaArgs` is in another module of the package, `ObjectMetaArgs` in this one.
-    *modules, class_name = name.lstrip("_").split(".")
-    for base in (folder, *folder.parents):
-        text = _class_text(_source(base.joinpath(*modules) / "_inputs.py"), class_name)
-        if text is not None:
-            return ObjectType(class_name, _properties(text))
-        if base.name.startswith("pulumi_"):
-            break
-    return None
+def _module_name(package: str, folder: Path) -> str:
+    return ".".join(folder.relative_to(sdk_folder(package)).parts)
+
+
+def _text_of(package: str, name: str, file: str) -> str | None:
+    """The text of a class by its name from the SDK's root on (`core.v1.PodSpecArgs`)."""
+    *modules, class_name = name.split(".")
+    return _class_text(_source(sdk_folder(package).joinpath(*modules) / file), class_name)
 
 
 @functools.cache
-def _enum(folder: Path, name: str) -> tuple[str, ...] | None:
-    text = _class_text(_source(folder / "_enums.py"), name.rpartition(".")[2])
-    if text is None:
-        return None
-    return tuple(re.findall(r'^    \w+ = "([^"]*)"$', text, re.MULTILINE))
+def _nested(package: str, name: str) -> ObjectType | None:
+    text = _text_of(package, name, "_inputs.py")
+    home, _, class_name = name.rpartition(".")
+    return None if text is None else ObjectType(class_name, _properties(text, home))
+
+
+@functools.cache
+def _enum(package: str, name: str) -> tuple[str, ...] | None:
+    text = _text_of(package, name, "_enums.py")
+    return None if text is None else tuple(re.findall(r'^    \w+ = "([^"]*)"$', text, re.MULTILINE))
