@@ -1,16 +1,13 @@
 """What every unit test may ask for."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pulumi
 import pytest
-from recording import FLEET, Recording, record
+from recording import FLEET, Deploy, Recording, record
 
 from architectures import vm
 from settings.load import from_mapping
-
-Deploy = Callable[..., Recording]
 
 
 @pytest.fixture(scope="session", params=[True, False], ids=["preview", "up"])

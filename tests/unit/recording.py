@@ -53,6 +53,10 @@ class Recording:
         return found
 
 
+Deploy = Callable[..., Recording]
+"""Deploys with the settings given as keywords."""
+
+
 def digest(seed: str) -> str:
     """A digest that stands for an image in a mocked deployment."""
     return "sha256:" + seed.encode().hex().ljust(64, "0")[:64]

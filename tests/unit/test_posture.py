@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from conftest import Deploy
-from recording import FLEET, UNKNOWN, Declared, Recording, digest
+from recording import FLEET, UNKNOWN, Declared, Deploy, Recording, digest
 
 ROLES = ("api", "database", "sandboxd", "worker")
 CONTAINER = "docker:index/container:Container"

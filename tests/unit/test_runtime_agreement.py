@@ -1,12 +1,11 @@
 """What the components tell the runtime's programs, read by those programs' own settings."""
 
 import pytest
-from conftest import Deploy
 from fleet_runtime.config import ApiSettings, WorkerSettings
 from fleet_runtime.sandboxd.config import SandboxdSettings
 from hypothesis import HealthCheck, given, settings
 from pydantic_settings import BaseSettings
-from recording import Recording
+from recording import Deploy, Recording
 from strategies import accepted
 from test_posture import environment
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Deploy
-from recording import FLEET, UNKNOWN, Recording, digest
+from recording import FLEET, UNKNOWN, Deploy, Recording, digest
 
 from settings.problems import SettingsError
 
