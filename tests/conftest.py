@@ -7,7 +7,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pulumi  # noqa: F401 - before any stand-in, which puts an empty package in its place where it is not loaded
+# Before any stand-in, which puts an empty package in its place where it is not loaded.
+import pulumi  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import pytest
 
 # Cheapest first: a mistake shows before anything expensive has begun. Folders that are not named come before `stack`.
