@@ -61,8 +61,8 @@ class DatabaseSettings(CommonSettings):
     """What every role with a database connection has."""
 
     database_url: SecretStr
-    database_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
-    """How long a caller waits for a connection, and for one statement's answer twice that."""
+    database_timeout_seconds: float = Field(default=10.0, gt=0, le=60)
+    """How long one statement may take."""
 
     @field_validator("database_url")
     @classmethod

@@ -20,6 +20,10 @@ _PLANNER = (
     "-c timezone=UTC"
 )
 
+_CONNECTION_SECONDS = 2.0
+"""How long a caller waits for a connection; a load that keeps them all busy for longer is to be turned away."""
+_FAILING_SECONDS = 0.25
+
 _AWAY = (
     OperationalError,
     InterfaceError,
@@ -55,17 +59,17 @@ class Database:
     """A pool of autocommit connections. Every operation of the store is one statement, so one round trip."""
 
     def __init__(self, url: str, *, application_name: str, connections: int, timeout_seconds: float) -> None:
-        """Prepare the pool; `timeout_seconds` bounds the wait for a connection, and half the wait for an answer."""
+        """Prepare the pool; `timeout_seconds` bounds the wait for the answer to a statement."""
         self.url = url
         self.application_name = application_name
-        self._answer_seconds = 2 * timeout_seconds
+        self._answer_seconds = timeout_seconds
+        self._failing = False
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             url,
             kwargs=connection_settings(application_name, self._answer_seconds),
             min_size=min(2, connections),
             max_size=connections,
             open=False,
-            timeout=timeout_seconds,
             # Short, because its waits double: after a long outage the next request makes a new attempt at once.
             reconnect_timeout=3,
             max_idle=300,
@@ -96,18 +100,22 @@ class Database:
     ) -> list[Any]:
         try:
             try:
-                return await self._once(factory, statement, parameters)
+                rows = await self._once(factory, statement, parameters)
+                self._failing = False
+                return rows
             except (errors.AdminShutdown, errors.CrashShutdown, errors.IdleSessionTimeout, _Dead):
                 return await self._once(factory, statement, parameters)
             except (errors.DeadlockDetected, errors.SerializationFailure):
                 return await self._once(factory, statement, parameters)
         except (*_AWAY, _Dead) as error:
+            self._failing = isinstance(error, PoolTimeout)
             raise DatabaseAway(_first_line(error)) from error
 
     async def _once(
         self, factory: BaseRowFactory[Any], statement: LiteralString, parameters: Mapping[str, Any]
     ) -> list[Any]:
-        async with self._pool.connection() as connection:
+        # While it is away, nobody is to wait long for what will not come; each attempt still has the pool try again.
+        async with self._pool.connection(_FAILING_SECONDS if self._failing else _CONNECTION_SECONDS) as connection:
             try:
                 async with (
                     asyncio.timeout(self._answer_seconds),

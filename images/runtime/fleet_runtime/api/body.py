@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
 
 from starlette.requests import ClientDisconnect, Request
 
-from fleet_runtime.api.problems import Problem, invalid, too_large
+from fleet_runtime.api.problems import Problem, invalid, too_large, too_slow
 
 MAXIMUM_BODY_BYTES = 40 * 1024 * 1024
 """16 MiB of files with base64's third, or as text with half of it escaped, and what else a job may have."""
@@ -22,7 +23,7 @@ class BodyReader:
         self._large = asyncio.Semaphore(large_at_once)
 
     @contextlib.asynccontextmanager
-    async def read(self, request: Request):
+    async def read(self, request: Request) -> AsyncGenerator[bytes]:
         """Give the whole body while the context lasts; raises Problem (408, 413)."""
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > MAXIMUM_BODY_BYTES:
@@ -42,12 +43,7 @@ class BodyReader:
                             await stack.enter_async_context(self._large)
                         chunks.append(chunk)
             except TimeoutError:
-                raise Problem(
-                    408,
-                    "too-slow",
-                    "The request came too slowly",
-                    f"The body did not arrive within {_READ_SECONDS:.0f} s.",
-                ) from None
+                raise too_slow(_READ_SECONDS) from None
             except ClientDisconnect:
                 raise invalid([("body", "ended early")]) from None
             yield b"".join(chunks)

@@ -89,7 +89,10 @@ def _json(body: bytes) -> Mapping[str, Any]:
         raise invalid([("body", "is JSON that nests too deeply or holds too long a number")]) from None
     if not isinstance(data, dict):
         raise invalid([("body", f"must be a JSON object with `language` and `code`, not {_json_type(data)}")])
-    return data  # pyright: ignore[reportUnknownVariableType]
+    fields: dict[str, Any] = data  # pyright: ignore[reportUnknownVariableType]
+    if any("\ud800" <= character <= "\udfff" for name in fields for character in name):
+        raise invalid([("body", "has a field whose name holds a lone surrogate, which is not valid Unicode")])
+    return fields
 
 
 def _json_type(data: Any) -> str:
@@ -104,7 +107,7 @@ def _named(errors: Sequence[ErrorDetails]) -> list[tuple[str, str]]:
         location = [str(part) for part in error["loc"]]
         if location[:1] == ["files"] and len(location) > 1:
             name = f"files[{location[1]!r}]"
-            message = error["msg"] if error["type"] in ("nul", "string_unicode") else 'must be text, or {"base64": "…"}'
+            message = error["msg"] if error["type"] == "text" else 'must be text, or {"base64": "…"}'
         else:
             name, message = location[0] if location else "body", _message(error)
         named.setdefault(name, message)
@@ -118,8 +121,6 @@ def _message(error: ErrorDetails) -> str:
             return f"is not a field of a job; known are {known}"
         case "missing":
             return "is missing"
-        case "string_unicode":
-            return "holds a lone surrogate, which is not valid Unicode"
         case "too_long":
             return f"has more than {MAXIMUM_FILES} entries"
         case "string_too_long":

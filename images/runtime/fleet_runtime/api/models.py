@@ -11,13 +11,18 @@ from fleet_runtime.payload import MAXIMUM_FILES
 MAXIMUM_CODE_CHARACTERS = 100_000
 
 
-def _no_nul(value: str) -> str:
+def _plain(value: str) -> str:
     if "\0" in value:
-        raise PydanticCustomError("nul", "holds a NUL character, which is not allowed in text")
+        raise PydanticCustomError("text", "holds a NUL character, which is not allowed in text")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise PydanticCustomError("text", "holds a lone surrogate, which is not valid Unicode") from None
     return value
 
 
-Text = Annotated[str, AfterValidator(_no_nul)]
+Text = Annotated[str, AfterValidator(_plain)]
 
 
 class EncodedFile(BaseModel):
@@ -61,7 +66,7 @@ class JobOptions(BaseModel):
 class LanguageJob(JobOptions):
     """Code to run."""
 
-    language: str = Field(description="what to run the code with")
+    language: Text = Field(description="what to run the code with")
     code: Annotated[Text, Field(max_length=MAXIMUM_CODE_CHARACTERS)] = Field(
         description="the program, written to main.<ext> in the working directory and run from there"
     )

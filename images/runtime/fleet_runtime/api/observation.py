@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fleet_runtime.api.problems import Problem
 from fleet_runtime.telemetry.metrics import ApiMetrics
 
 log = structlog.get_logger()
@@ -44,12 +43,8 @@ class Observation:
         try:
             await self._app(scope, receive, observed_send)
         except Exception as error:
-            # The log has the whole story; the client gets the id to ask for it by.
+            # problems.py has answered it by now.
             log.exception("request_failed", request_id=request_id, error=type(error).__name__)
-            if status == 0:
-                detail = f"The fault is ours. Request {request_id} has been logged."
-                answer = Problem(500, "internal", "Something went wrong here", detail).response()
-                await answer(scope, receive, observed_send)
         finally:
             self._record(scope, request_id, status, time.perf_counter() - started)
 

@@ -45,6 +45,11 @@ async def ready(request: Request, runtime: Runtime) -> Response:
 
 async def readiness(request: Request, runtime: ApiRuntime) -> Readiness:
     """Return the state, at most half a second old: anyone may ask, and each question costs the database one."""
+    if runtime.waiters.closed:
+        return Readiness(ready=False, workers=0, reasons=["the API is stopping"])
+    if not runtime.prepared.is_set():
+        reason = "the database cannot be reached yet, or its schema is not in place"
+        return Readiness(ready=False, workers=0, reasons=[reason])
     state = request.app.state
     if not hasattr(state, "readiness_lock"):
         state.readiness_lock, state.readiness = asyncio.Lock(), (float("-inf"), None)
@@ -57,12 +62,6 @@ async def readiness(request: Request, runtime: ApiRuntime) -> Readiness:
 
 
 async def _look(runtime: ApiRuntime) -> Readiness:
-    if runtime.waiters.closed:
-        return Readiness(ready=False, workers=0, reasons=["the API is stopping"])
-    if not runtime.prepared.is_set():
-        return Readiness(
-            ready=False, workers=0, reasons=["the database cannot be reached yet, or its schema is not in place"]
-        )
     try:
         workers = await runtime.fleet.workers(FRESH_SECONDS)
     except DatabaseAway as error:

@@ -15,6 +15,9 @@ from fleet_runtime.database import DatabaseAway
 MEDIA_TYPE = "application/problem+json"
 _AWAY_RETRY_SECONDS = 2
 
+# What is left of a body that nobody will read must not be read for ever either.
+_CLOSE = {"Connection": "close"}
+
 
 class FieldError(BaseModel):
     """One field that is wrong: its name as the client wrote it, and what is allowed."""
@@ -77,7 +80,7 @@ def unauthorised() -> Problem:
         "unauthorised",
         "A valid API key is needed",
         "Send a valid key as `Authorization: Bearer fleet_…`; keys are listed by `python -m fleet_runtime keys list`.",
-        headers={"WWW-Authenticate": "Bearer"},
+        headers={"WWW-Authenticate": "Bearer", **_CLOSE},
     )
 
 
@@ -93,7 +96,15 @@ def expired() -> Problem:
 
 def too_large(name: str, message: str) -> Problem:
     """Return the answer to a request that is too large, naming the part."""
-    return Problem(413, "too-large", "The request is too large", f"{name}: {message}", errors=[(name, message)])
+    return Problem(
+        413, "too-large", "The request is too large", f"{name}: {message}", errors=[(name, message)], headers=_CLOSE
+    )
+
+
+def too_slow(seconds: float) -> Problem:
+    """Return the answer to a body that does not arrive."""
+    detail = f"The body did not arrive within {seconds:.0f} s."
+    return Problem(408, "too-slow", "The request came too slowly", detail, headers=_CLOSE)
 
 
 def over_budget(limit: int) -> Problem:
@@ -124,6 +135,7 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(DatabaseAway, _away)
+    app.add_exception_handler(Exception, _internal)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -139,6 +151,12 @@ async def _http(request: Request, error: Exception) -> Response:
     }
     kind, detail = kinds.get(error.status_code, ("refused", "The request was refused."))
     return Problem(error.status_code, kind, error.detail, detail, headers=error.headers or {}).response()
+
+
+async def _internal(request: Request, _: Exception) -> Response:
+    # The log has the whole story; the client gets the id to ask for it by.
+    detail = f"The fault is ours. Request {request.scope.get('fleet.request_id', '')} has been logged."
+    return Problem(500, "internal", "Something went wrong here", detail).response()
 
 
 async def _away(_: Request, __: Exception) -> Response:

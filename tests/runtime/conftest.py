@@ -1,0 +1,105 @@
+"""PostgreSQL for real: one server for the whole run, shared by all test processes, and a database for each test."""
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+from filelock import FileLock
+from fleet_runtime.database import Database
+from fleet_runtime.migrations.runner import migrate
+from postgres_server import ContainerServer, LocalServer, NoServerError, Server, start_server
+from psycopg import sql
+from runtime_processes import Stack, start_stack
+
+_SHARED = "AGENT_FLEET_TEST_POSTGRES"
+_TEMPLATE = "fleet_template"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Agree with the other test processes of this run on where the server is noted down."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_SHARED] = tempfile.mkdtemp(prefix="agent-fleet-test-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the server, in the process that started the others and outlives them."""
+    if hasattr(config, "workerinput") or _SHARED not in os.environ:
+        return
+    noted = Path(os.environ.pop(_SHARED), "server.json")
+    if noted.exists():
+        _noted_server(noted).remove()
+
+
+def _noted_server(noted: Path) -> Server:
+    described = json.loads(noted.read_text())
+    if "name" in described:
+        return ContainerServer(**described)
+    return LocalServer(Path(described["programs"]), Path(described["data"]), described["url"])
+
+
+@pytest.fixture(scope="session")
+def server() -> Server:
+    """A running server, with a migrated template database."""
+    folder = Path(os.environ[_SHARED])
+    noted = folder / "server.json"
+    with FileLock(folder / "lock", timeout=280):
+        if noted.exists():
+            return _noted_server(noted)
+        try:
+            started = start_server(folder)
+        except NoServerError as error:
+            pytest.skip(f"needs PostgreSQL: {error}")
+        noted.write_text(json.dumps(vars(started), default=str))
+        with psycopg.connect(started.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+        migrate(_database_url(started, _TEMPLATE))
+    return started
+
+
+def _database_url(server: Server, name: str) -> str:
+    return server.url.rpartition("/")[0] + f"/{name}"
+
+
+def _new_database(server: Server) -> Generator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(create)
+    yield _database_url(server, name)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(server: Server) -> Generator[str]:
+    """A migrated database of this test's own."""
+    yield from _new_database(server)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncGenerator[Database]:
+    """Open connections to `database_url`."""
+    opened = Database(database_url, application_name="test", connections=20, timeout_seconds=10)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="module")
+def shared_database_url(server: Server) -> Generator[str]:
+    """A migrated database for all tests of a module."""
+    yield from _new_database(server)
+
+
+@pytest.fixture(scope="session")
+def stack(server: Server) -> Generator[Stack]:
+    """An API and a worker as processes, for all tests that share them; each test takes a tenant of its own."""
+    databases = _new_database(server)
+    with start_stack(next(databases), workers=1) as started:
+        yield started
+    next(databases, None)

@@ -1,0 +1,62 @@
+"""Jobs for tests of the store, with every field that a test does not care about filled in."""
+
+import hashlib
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from fleet_runtime.database import Database
+from fleet_runtime.identifiers import new_job_id
+from fleet_runtime.store.claims import Claims
+from fleet_runtime.store.outcomes import Outcomes
+from fleet_runtime.store.records import NewJob
+from psycopg.rows import dict_row
+
+
+def new_job(tenant: str = "tenant", **given: Any) -> NewJob:
+    """Return a job as the API would store it."""
+    body = given.pop("body", b"payload")
+    fields: dict[str, Any] = {
+        "id": new_job_id(),
+        "tenant": tenant,
+        "template": "default",
+        "language": "python",
+        "payload": body,
+        "body_sha256": hashlib.sha256(body).digest(),
+        "request_id": "request",
+        "timeout_seconds": 60.0,
+        "max_attempts": 3,
+        "retry_terminated": False,
+        "priority": 0,
+        "idempotency_key": None,
+        "result_ttl_seconds": 3_600,
+        "tombstone_ttl_seconds": 3_600,
+    }
+    return NewJob(**{**fields, **given})
+
+
+def worker_on(database: Database, worker_id: str, lease_seconds: float = 30) -> tuple[Claims, Outcomes]:
+    """Return what a worker of this name works with."""
+    claims = Claims(database, worker_id=worker_id, template="default", lease_seconds=lease_seconds)
+    return claims, Outcomes(database, worker_id=worker_id)
+
+
+def row(url: str, id_: UUID) -> dict[str, Any]:
+    """Return a job's row as it is."""
+    with psycopg.connect(url) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute("SELECT * FROM jobs WHERE id = %s", (id_,)).fetchone()
+    assert found is not None
+    return found
+
+
+async def expire_lease(database: Database, id_: UUID) -> None:
+    """Let a lease's time pass."""
+    await database.tuples(
+        "UPDATE jobs SET lease_expires_at = now() - interval '1 second' WHERE id = %(id)s AND status = 'running'",
+        {"id": id_},
+    )
+
+
+async def end_backoff(database: Database) -> None:
+    """Let the time pass after which jobs in the queue may be taken again."""
+    await database.tuples("UPDATE jobs SET available_at = now() WHERE status = 'queued'", {})

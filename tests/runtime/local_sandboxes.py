@@ -1,0 +1,126 @@
+"""Sandboxes without a sandbox: jobs run as child processes, for tests of the queue and the API.
+
+The first line of a job's code may make the sandbox fail: `#sandbox: lost`, `#sandbox: refuse CODE` or
+`#sandbox: terminated`. The real sandboxd has tests of its own.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fleet_runtime.payload import MAIN_FILES, Payload, decode
+from fleet_runtime.sandboxd.client import (
+    PoolCount,
+    RunRequest,
+    RunResult,
+    SandboxLost,
+    SandboxRefused,
+    TemplateCount,
+)
+
+_KEPT_BYTES = 1_048_576
+_INTERPRETERS = {"python": [sys.executable, "-S"], "bash": ["bash"], "node": ["node"]}
+
+
+class LocalSandboxes:
+    """Implements `Sandboxes`. An empty program does not even start a process."""
+
+    def __init__(self, maximum: int = 1_000, claimed_maximum: int | None = None) -> None:
+        """Run at most `maximum` jobs at once, and say that it were `claimed_maximum`."""
+        self.maximum = maximum
+        self.claimed_maximum = claimed_maximum or maximum
+        self.running = 0
+
+    async def run(
+        self, request: RunRequest, *, kill: asyncio.Event, on_started: Callable[[bool, float], None] | None = None
+    ) -> RunResult:
+        """Run a job in a folder of its own."""
+        if self.running >= self.maximum:
+            raise SandboxRefused("no_capacity", f"all {self.maximum} sandboxes are taken")
+        payload = decode(request.payload)
+        self.running += 1
+        try:
+            first_line = payload.code.partition("\n")[0]
+            if first_line.startswith("#sandbox: refuse "):
+                raise SandboxRefused(first_line.split()[-1], "the test asked for it")
+            if on_started is not None:
+                on_started(True, 0.5)
+            if first_line == "#sandbox: lost":
+                raise SandboxLost("the test asked for it", started=True)
+            if first_line == "#sandbox: terminated":
+                return _result("sandbox_terminated", None, None, b"before the end", b"", 1.0)
+            if not payload.code:
+                return _result("exited", 0, None, b"", b"", 0.1)
+            return await self._run(payload, request.timeout_seconds, kill)
+        finally:
+            self.running -= 1
+
+    async def _run(self, payload: Payload, timeout_seconds: float, kill: asyncio.Event) -> RunResult:
+        with tempfile.TemporaryDirectory() as folder:
+            _lay_out(payload, Path(folder))
+            started = time.monotonic()
+            process = await asyncio.create_subprocess_exec(
+                *_INTERPRETERS[payload.language],
+                MAIN_FILES[payload.language],
+                cwd=folder,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+            talking = asyncio.create_task(process.communicate(payload.stdin))
+            killed = asyncio.create_task(kill.wait())
+            try:
+                await asyncio.wait({talking, killed}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+                reason = "exited" if talking.done() else "killed" if kill.is_set() else "timed_out"
+            finally:
+                killed.cancel()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = await talking
+            code = process.returncode or 0
+            exit_code = code if reason == "exited" and code >= 0 else None
+            name = signal.Signals(-code).name if code < 0 else None
+            return _result(reason, exit_code, name, stdout, stderr, (time.monotonic() - started) * 1000)
+
+    async def count(self) -> PoolCount:
+        """Say that all is well, or nothing."""
+        template = TemplateCount(warm=1, starting=0, running=self.running, maximum=self.claimed_maximum)
+        return PoolCount(True, None, {"default": template})
+
+    async def metrics(self) -> str:
+        """Give one metric of sandboxd's."""
+        return "# TYPE containers_started_total counter\ncontainers_started_total 1.0\n"
+
+
+def _lay_out(payload: Payload, folder: Path) -> None:
+    for name, content in {MAIN_FILES[payload.language]: payload.code.encode(), **payload.files}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _result(
+    reason: str, exit_code: int | None, signal_name: str | None, stdout: bytes, stderr: bytes, run_ms: float
+) -> RunResult:
+    return RunResult(
+        reason=reason,
+        exit_code=exit_code,
+        signal=signal_name,
+        stdout=stdout[:_KEPT_BYTES],
+        stderr=stderr[:_KEPT_BYTES],
+        stdout_truncated=len(stdout) > _KEPT_BYTES,
+        stderr_truncated=len(stderr) > _KEPT_BYTES,
+        start_ms=0.5,
+        run_ms=run_ms,
+        warm=True,
+        max_memory_bytes=10_000_000,
+        cpu_ms=1.0,
+        oom_killed=False,
+    )

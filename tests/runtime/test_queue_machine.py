@@ -1,0 +1,265 @@
+"""The queue against a model of it: whatever happens in whatever order, no job is lost and none ends twice."""
+
+import asyncio
+import uuid
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID
+
+import pytest
+from fleet_runtime.database import Database
+from fleet_runtime.states import JobStatus
+from fleet_runtime.store.acceptance import Acceptance, IdempotencyConflict
+from fleet_runtime.store.records import Outcome
+from fleet_runtime.store.results import Results
+from fleet_runtime.store.sweeping import Sweeper
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from jobs import end_backoff, expire_lease, new_job, worker_on
+
+TENANTS = ("one", "two")
+WORKERS = ("w1", "w2")
+OUTCOMES = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.TIMED_OUT)
+
+
+@dataclass
+class ModelJob:
+    """What is known of a job without asking the database."""
+
+    tenant: str
+    max_attempts: int
+    status: str = "queued"
+    attempt: int = 0
+    failures: int = 0
+    worker: str = ""
+    cancel_requested: bool = False
+    lease_expired: bool = False
+
+    def end(self, status: str) -> None:
+        """Record a terminal state."""
+        assert self.status in ("queued", "running"), "the model itself would end a job twice"
+        self.status = status
+
+    def fail(self) -> None:
+        """Count a failure of the infrastructure."""
+        self.failures += 1
+        if self.cancel_requested:
+            self.end("cancelled")
+        elif self.failures >= self.max_attempts:
+            self.end("lost")
+        else:
+            self.status = "queued"
+
+    def held_by(self, worker: str, attempt: int) -> bool:
+        """Say whether this attempt is the one that counts."""
+        return self.status == "running" and (self.worker, self.attempt) == (worker, attempt)
+
+
+@dataclass(frozen=True)
+class Held:
+    """An attempt that some worker believes to hold: it may have lost it long ago."""
+
+    worker: str
+    job: UUID
+    attempt: int
+
+
+class Queue(RuleBasedStateMachine):
+    """Rules are what clients, workers and the sweeper do; the invariant compares every row with the model."""
+
+    database: ClassVar[Database]
+    runner: ClassVar[asyncio.Runner]
+
+    jobs: Bundle[Any] = Bundle("jobs")
+    held: Bundle[Any] = Bundle("held")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        super().__init__()
+        self.model: dict[UUID, ModelJob] = {}
+        self.keys: dict[tuple[str, str], tuple[UUID, bytes]] = {}
+
+    def wait(self, operation: Any) -> Any:
+        """Run an operation of the store to its end."""
+        return self.runner.run(operation)
+
+    @initialize()
+    def empty(self) -> None:
+        """Begin with an empty table."""
+        self.wait(self.database.tuples("TRUNCATE jobs, job_inputs", {}))
+
+    @rule(
+        target=jobs,
+        tenant=st.sampled_from(TENANTS),
+        priority=st.integers(-1, 1),
+        max_attempts=st.integers(1, 3),
+        key=st.none() | st.sampled_from("ab"),
+        body=st.sampled_from([b"x", b"y"]),
+    )
+    def accept(self, tenant: str, priority: int, max_attempts: int, key: str | None, body: bytes) -> Any:
+        """A client sends a job, perhaps again."""
+        job = new_job(tenant, priority=priority, max_attempts=max_attempts, idempotency_key=key, body=body)
+        known = self.keys.get((tenant, key)) if key else None
+        try:
+            accepted = self.wait(Acceptance(self.database).accept(job))
+        except IdempotencyConflict:
+            assert known is not None
+            assert known[1] != body
+            return multiple()
+        if known is not None:
+            assert (accepted.id, accepted.created) == (known[0], False)
+            assert known[1] == body
+            return multiple()
+        assert (accepted.id, accepted.created) == (job.id, True)
+        self.model[job.id] = ModelJob(tenant, max_attempts)
+        if key:
+            self.keys[tenant, key] = (job.id, body)
+        return job.id
+
+    @rule(target=held, worker=st.sampled_from(WORKERS), slots=st.integers(1, 4))
+    def claim(self, worker: str, slots: int) -> Any:
+        """A worker takes jobs; shares must hold."""
+        self.wait(end_backoff(self.database))
+        running = {
+            tenant: sum(j.status == "running" and j.tenant == tenant for j in self.model.values()) for tenant in TENANTS
+        }
+        queued = sum(job.status == "queued" for job in self.model.values())
+        claimed = self.wait(worker_on(self.database, worker)[0].claim(slots))
+        assert len(claimed) == min(slots, queued)
+        for job in claimed:
+            known = self.model[job.id]
+            assert known.status == "queued"
+            assert job.attempt == known.attempt + 1
+            known.status, known.attempt, known.worker, known.lease_expired = "running", job.attempt, worker, False
+        # A tenant with jobs left waiting must not have been passed over for one that ran more.
+        taken = {tenant: sum(job.tenant == tenant for job in claimed) for tenant in TENANTS}
+        for poor, rich in (TENANTS, TENANTS[::-1]):
+            waits = any(job.status == "queued" and job.tenant == poor for job in self.model.values())
+            if waits and taken[rich]:
+                assert running[poor] + taken[poor] >= running[rich] + taken[rich] - 1
+        return multiple(*(Held(worker, job.id, job.attempt) for job in claimed))
+
+    @rule(attempts=st.lists(held, max_size=4, unique=True), worker=st.sampled_from(WORKERS))
+    def renew(self, attempts: list[Held], worker: str) -> None:
+        """A worker renews whatever it believes to hold, or another does."""
+        mine = [(one.job, one.attempt) for one in attempts]
+        news = self.wait(worker_on(self.database, worker)[0].renew(mine))
+        for id_, attempt in mine:
+            known = self.model[id_]
+            assert ((id_, attempt) in news.lost) == (not known.held_by(worker, attempt))
+            if known.held_by(worker, attempt):
+                assert ((id_, attempt) in news.cancelled) == known.cancel_requested
+                known.lease_expired = False
+
+    @rule(attempt=held, status=st.sampled_from(OUTCOMES))
+    def finish(self, attempt: Held, status: JobStatus) -> None:
+        """A worker ends an attempt, its own or one lost long ago."""
+        outcome = Outcome(status, stdout=attempt.worker.encode() + b"\0%d" % attempt.attempt)
+        stored = self.wait(worker_on(self.database, attempt.worker)[1].finish(attempt.job, attempt.attempt, outcome))
+        known = self.model[attempt.job]
+        if known.held_by(attempt.worker, attempt.attempt):
+            known.end("cancelled" if known.cancel_requested else status.value)
+            assert stored == known.status
+        elif stored is not None:
+            # Saying again what this very attempt has ended as is allowed; ending it again is not.
+            assert (known.worker, known.attempt, known.status) == (attempt.worker, attempt.attempt, stored)
+
+    @rule(attempt=consumes(held))
+    def hand_back(self, attempt: Held) -> None:
+        """A draining worker returns an attempt."""
+        stored = self.wait(worker_on(self.database, attempt.worker)[1].hand_back(attempt.job, attempt.attempt))
+        known = self.model[attempt.job]
+        if known.held_by(attempt.worker, attempt.attempt):
+            known.status = "cancelled" if known.cancel_requested else "queued"
+            assert stored == known.status
+        else:
+            assert stored is None
+
+    @rule(attempt=held)
+    def retry(self, attempt: Held) -> None:
+        """A worker reports that the infrastructure failed."""
+        outcomes = worker_on(self.database, attempt.worker)[1]
+        stored = self.wait(outcomes.retry(attempt.job, attempt.attempt, error_code="e", error_message="m"))
+        known = self.model[attempt.job]
+        if known.held_by(attempt.worker, attempt.attempt):
+            known.fail()
+            assert stored == known.status
+        else:
+            assert stored is None
+
+    @rule(job=jobs)
+    def cancel(self, job: UUID) -> None:
+        """The tenant cancels."""
+        known = self.model[job]
+        state = self.wait(Results(self.database).cancel(known.tenant, job))
+        if known.status == "queued":
+            known.end("cancelled")
+        elif known.status == "running":
+            known.cancel_requested = True
+        assert state.status == known.status
+
+    @rule(job=jobs)
+    def cancel_as_another_tenant(self, job: UUID) -> None:
+        """Another tenant must find nothing to cancel."""
+        assert self.wait(Results(self.database).cancel("stranger", job)) is None
+
+    @rule(job=jobs)
+    def let_the_lease_run_out(self, job: UUID) -> None:
+        """A lease's time passes."""
+        self.wait(expire_lease(self.database, job))
+        self.model[job].lease_expired = self.model[job].status == "running"
+
+    @rule()
+    def sweep(self) -> None:
+        """The sweeper comes."""
+        swept = self.wait(Sweeper(self.database, grace_seconds=0).sweep())
+        for id_, job in self.model.items():
+            if job.status == "running" and job.lease_expired:
+                job.fail()
+                job.lease_expired = False
+                assert (id_ in swept.requeued) == (job.status == "queued")
+                assert (id_ in swept.ended) == (job.status != "queued")
+            else:
+                assert id_ not in swept.requeued
+                assert id_ not in swept.ended
+
+    @invariant()
+    def the_table_is_what_the_model_says(self) -> None:
+        """Every row is in the state that the model has for it."""
+        rows = self.wait(self.database.tuples("SELECT id, status, attempt, failures FROM jobs", {}))
+        assert {row[0]: row[1:] for row in rows} == {
+            id_: (job.status, job.attempt, job.failures) for id_, job in self.model.items()
+        }
+
+
+@pytest.fixture
+def machine(database_url: str) -> Generator[type[Queue]]:
+    """The machine, on a database of its own."""
+    with asyncio.Runner() as runner:
+        database = Database(database_url, application_name="machine", connections=2, timeout_seconds=10)
+        runner.run(database.open())
+        yield type(f"Queue{uuid.uuid4().hex[:4]}", (Queue,), {"database": database, "runner": runner})
+        runner.run(database.close())
+
+
+def test_no_job_is_lost_and_each_ends_once_whatever_happens(machine: type[Queue]) -> None:
+    """A queue that loses a job, runs one for ever or changes a result is worse than none."""
+    bounds = settings(
+        max_examples=150,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        derandomize=True,
+    )
+    run_state_machine_as_test(machine, settings=bounds)
