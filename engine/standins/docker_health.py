@@ -11,6 +11,7 @@ from engine.standins.standin import Call, OperationError
 _DEFAULT_SECONDS = 60  # terraform-provider-docker's default of wait_timeout
 _POLL_SECONDS = 0.2
 _LOG_LINES = 20
+_MOST_RESTARTS = 5  # about four seconds: Docker doubles the pause before each, beginning at 0.1 s
 
 
 def wait_until_healthy(engine: DockerEngine, call: Call, container_id: str, plain: Mapping[str, Any]) -> None:
@@ -20,7 +21,8 @@ def wait_until_healthy(engine: DockerEngine, call: Call, container_id: str, plai
     status = StatusLine(call.log, call.urn)
     name = plain["name"]
     while True:
-        state = engine.get(f"/containers/{container_id}/json")["State"]
+        found = engine.get(f"/containers/{container_id}/json")
+        state = found["State"]
         health = state.get("Health")
         if health is None or health.get("Status") == "none":
             raise OperationError(
@@ -30,6 +32,9 @@ def wait_until_healthy(engine: DockerEngine, call: Call, container_id: str, plai
             return
         if state["Status"] in ("exited", "dead"):
             raise _failure(engine, container_id, f"Container {name!r} ended with exit code {state['ExitCode']}", state)
+        if found.get("RestartCount", 0) >= _MOST_RESTARTS:
+            what = f"Container {name!r} keeps ending (exit code {state['ExitCode']}, {found['RestartCount']} restarts)"
+            raise _failure(engine, container_id, what, state)
         if time.monotonic() > deadline:
             what = (
                 f"Container {name!r} was not healthy within {limit} s (waitTimeout), its health is {health['Status']}"

@@ -64,6 +64,24 @@ def test_a_container_that_ends_while_it_is_waited_for_fails_at_once(
     assert docker_objects.names() == []
 
 
+def test_a_container_that_keeps_ending_fails_before_the_time_out(
+    stack: StackProgram, docker_objects: DockerObjects, tiny_image: str
+) -> None:
+    """Prevents two minutes of waiting for a container that Docker restarts in vain."""
+    stack.write(
+        container(
+            docker_objects,
+            tiny_image,
+            'command=["sh", "-c", "echo in vain; exit 7"], wait=True, wait_timeout=100, restart="unless-stopped",'
+            'healthcheck={"tests": ["CMD", "/bin/true"], "interval": "50s"}',
+        )
+    )
+    outcome = stack.up().failed()
+    assert "keeps ending (exit code 7" in outcome.text
+    assert "in vain" in outcome.text
+    assert docker_objects.names() == []
+
+
 def test_a_port_in_use_is_named(stack: StackProgram, docker_objects: DockerObjects, tiny_image: str) -> None:
     """Prevents a bare daemon error for the commonest mistake."""
     taken = docker_objects.client.containers.run(
