@@ -117,11 +117,12 @@ class TemplatePool:
         try:
             async with asyncio.timeout_at(deadline):
                 return await place
-        except TimeoutError:
-            raise self._timed_out() from None
-        except asyncio.CancelledError:
+        except (TimeoutError, asyncio.CancelledError) as error:
+            # It may have been given a sandbox in the very moment in which it gave up.
             if place.done() and not place.cancelled() and place.exception() is None:
                 self.release(place.result())
+            if isinstance(error, TimeoutError):
+                raise self._timed_out() from None
             raise
         finally:
             with contextlib.suppress(ValueError):
@@ -149,8 +150,10 @@ class TemplatePool:
 
     def _timed_out(self) -> RefusedError:
         seconds = f"{self.template.start_timeout_seconds:g} s"
-        if self._failure is not None and not self._running:
-            return RefusedError("start_failed", f"no sandbox could be started within {seconds}: {self._failure}")
+        full = len(self._running) + self._removing >= self.template.maximum
+        if not self._running or (self._failure is not None and not full):
+            why = self._failure or "none became ready"
+            return RefusedError("start_failed", f"no sandbox could be started within {seconds}: {why}")
         return RefusedError(
             "no_capacity", f"all {self.template.maximum} sandboxes of template {self.name} were busy for {seconds}"
         )

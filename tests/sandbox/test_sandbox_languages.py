@@ -1,0 +1,119 @@
+"""A job is what `python3 main.py`, `bash main.sh` or `node main.js` would be, warm or not."""
+
+import json
+
+import pytest
+from fleet_runtime.sandboxd.client import SandboxRefused
+from sandbox_daemon import Daemon, programs, source
+
+
+@pytest.mark.parametrize("program", programs("semantics"))
+async def test_a_python_job_is_the_same_as_python3_main_py(daemon: Daemon, program: str) -> None:
+    """The warm interpreter must not show: no frame of the runner, no other exit code, no lost output."""
+    files = {"beside.py": b"value = 8"}
+    warm = await daemon.run("python", source(program), files=files)
+    plain = await daemon.run(
+        "bash", "exec python3 main.py </dev/null", files={**files, "main.py": source(program).encode()}
+    )
+    assert (warm.reason, warm.exit_code, warm.signal) == (plain.reason, plain.exit_code, plain.signal)
+    assert warm.stdout.replace(b"'main.sh', ", b"") == plain.stdout
+    assert warm.stderr == plain.stderr
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("python", "import sys; data = sys.stdin.buffer.read(); sys.stdout.write(str(len(data)) + str(sum(data)))"),
+        (
+            "bash",
+            'python3 -c \'import sys; data = sys.stdin.buffer.read(); print(len(data), sum(data), sep="", end="")\'',
+        ),
+        (
+            "node",
+            "const d = require('fs').readFileSync(0); process.stdout.write(`${d.length}${d.reduce((a, b) => a + b)}`)",
+        ),
+    ],
+)
+async def test_standard_input_arrives_whole(daemon: Daemon, language: str, code: str) -> None:
+    """More than a pipe holds must not block the runner, nor be cut."""
+    stdin = bytes(range(256)) * 4096
+    result = await daemon.run(language, code, stdin=stdin)
+    assert result.stdout.decode() == f"{len(stdin)}{sum(stdin)}", result.stderr
+
+
+async def test_standard_input_that_nobody_reads_does_not_hold_a_job(daemon: Daemon) -> None:
+    """A job may end without reading."""
+    assert (await daemon.run("bash", "exit 5", stdin=b"x" * 4_000_000)).exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("python", "import sys; print(repr(sys.stdin.read()))"),
+        ("bash", 'printf "%q\\n" "$(cat)"'),
+        ("node", "console.log(JSON.stringify(require('fs').readFileSync(0, 'utf8')))"),
+    ],
+)
+async def test_without_standard_input_a_job_reads_its_end(daemon: Daemon, language: str, code: str) -> None:
+    """A job must not wait for input that never comes."""
+    result = await daemon.run(language, code)
+    assert result.exit_code == 0
+    assert result.stdout in {b"''\n", b'""\n'}
+
+
+async def test_files_are_there_with_their_content_and_scripts_are_executable(daemon: Daemon) -> None:
+    """`files` are the only way in, so they must come unchanged, at the paths given."""
+    files = {"a/b/c.bin": bytes(range(256)), "grüße/x y": b"", "run.sh": b"#!/bin/sh\necho ran\n", "main.py": b"kept"}
+    code = "cat a/b/c.bin | od -An -tx1 -v | tr -d ' \\n'; ls -A grüße; ./run.sh; cat main.py; find . -type f | wc -l"
+    result = await daemon.run("bash", code, files=files)
+    assert result.stdout.decode() == bytes(range(256)).hex() + "x y\nran\nkept5\n"
+
+
+async def test_node_is_current_and_runs_its_own_tests(daemon: Daemon) -> None:
+    """Debian's node is years old; packages' tests need the current runner."""
+    code = "const {test} = require('node:test'); test('it', () => {}); console.log(process.version)"
+    result = await daemon.run("node", code)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(b"v24.") or b"v24." in result.stdout
+
+
+async def test_a_job_compiles_and_runs_a_c_program(daemon: Daemon) -> None:
+    """Scratch is a tmpfs, which Docker mounts noexec unless told otherwise."""
+    files = {
+        "x.c": b'#include <stdio.h>\nint main(void) { puts("compiled"); return 0; }\n',
+        "Makefile": b"x: x.c\n\tcc -o x x.c\n",
+    }
+    result = await daemon.run("bash", "make -s && ./x", files=files)
+    assert result.stdout == b"compiled\n", result.stderr
+
+
+async def test_output_that_is_not_utf8_comes_as_it_was(daemon: Daemon) -> None:
+    """Output is bytes; only its showing is text."""
+    result = await daemon.run("python", "import os; os.write(1, bytes(range(256)))")
+    assert result.stdout == bytes(range(256))
+
+
+async def test_the_environment_holds_nothing_but_what_a_program_needs(daemon: Daemon) -> None:
+    """What is in the environment of a sandbox is in a stranger's hands."""
+    result = await daemon.run("python", "import os, json; print(json.dumps(dict(os.environ)))")
+    assert json.loads(result.stdout).keys() == {"PATH", "HOME", "LANG", "HOSTNAME"}
+
+
+async def test_figures_of_a_job_come_with_its_result(daemon: Daemon) -> None:
+    """Operators size templates by them."""
+    code = (
+        "import time\nx = bytearray(60_000_000)\nend = time.process_time() + .3\nwhile time.process_time() < end: pass"
+    )
+    result = await daemon.run("python", code)
+    assert result.exit_code == 0
+    assert result.cpu_ms is not None
+    assert 250 < result.cpu_ms < 3000
+    assert result.max_memory_bytes is not None
+    assert 60_000_000 < result.max_memory_bytes < 192 * 1024 * 1024
+
+
+async def test_files_that_do_not_fit_are_refused_and_nothing_runs(daemon: Daemon) -> None:
+    """Running half a job is worse than refusing it."""
+    with pytest.raises(SandboxRefused, match="scratch space") as refusal:
+        await daemon.run("bash", "true", files={"large": bytes(2 * 1024 * 1024)}, template="small")
+    assert refusal.value.code == "invalid_request"

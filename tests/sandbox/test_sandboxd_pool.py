@@ -1,0 +1,233 @@
+"""The pool's rules, on a backend that makes nothing: never over the maximum, never the same sandbox twice."""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pytest
+from fleet_runtime.sandboxd.backend import BackendError, Sandbox
+from fleet_runtime.sandboxd.config import SandboxTemplate
+from fleet_runtime.sandboxd.frames import encode_frame
+from fleet_runtime.sandboxd.metrics import Metrics
+from fleet_runtime.sandboxd.pool import RefusedError, TemplatePool
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sandbox_daemon import MEBIBYTE, eventually
+
+
+class PretendSandbox:
+    """Streams without anything behind them."""
+
+    def __init__(self, name: str) -> None:
+        """Be ready at once."""
+        self.name = name
+        self.output = asyncio.StreamReader()
+        self.output.feed_data(encode_frame(b"R"))
+        self.ended = asyncio.Event()
+
+    def send(self, data: bytes) -> None:
+        """Take it."""
+
+    def abort(self) -> None:
+        """End."""
+        self.ended.set()
+
+    def diagnostics(self) -> str:
+        """Nothing to say."""
+        return ""
+
+
+class PretendBackend:
+    """Counts what exists; fails where it is told to."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.existing: dict[str, PretendSandbox] = {}
+        self.most = 0
+        self.failures: list[BackendError] = []
+
+    async def check(self, templates: Mapping[str, SandboxTemplate]) -> Mapping[str, str]:
+        """All is well."""
+        del templates
+        return {}
+
+    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+        """Make one, after a turn of the loop."""
+        del template_name, template
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop()
+        sandbox = self.existing[name] = PretendSandbox(name)
+        self.most = max(self.most, len(self.existing))
+        return sandbox
+
+    async def remove(self, name: str) -> None:
+        """Remove it, after a turn of the loop."""
+        await asyncio.sleep(0)
+        self.existing.pop(name, None)
+
+    async def left_over(self, known: Collection[str]) -> list[str]:
+        """Nothing is."""
+        return [name for name in self.existing if name not in known]
+
+    async def ran_out_of_memory(self, name: str) -> bool:
+        """Nothing does."""
+        del name
+        return False
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+
+def pool_of(backend: PretendBackend, **changes: Any) -> TemplatePool:
+    """A pool of a small template."""
+    numbers: dict[str, Any] = {
+        "memory_bytes": 64 * MEBIBYTE,
+        "scratch_bytes": MEBIBYTE,
+        "start_timeout_seconds": 0.3,
+        **changes,
+    }
+    template = SandboxTemplate(image="x", **numbers)
+    return TemplatePool("fleet", "default", template, backend, Metrics())
+
+
+async def settled(pool: TemplatePool) -> None:
+    """Wait until nothing is being started or removed."""
+
+    async def quiet() -> bool:
+        counts = pool.counts
+        return counts["starting"] == counts["removing"] == 0 and counts["warm"] >= min(
+            pool.template.warm, pool.template.maximum - counts["running"]
+        )
+
+    await eventually(quiet, 5, f"the pool to settle: {pool.counts}")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    maximum=st.integers(1, 5),
+    steps=st.lists(st.sampled_from(["take", "wait", "release", "die", "fail", "turn"]), max_size=40),
+    data=st.data(),
+)
+def test_no_sequence_of_events_breaks_the_pools_rules(maximum: int, steps: list[str], data: st.DataObject) -> None:
+    """More than the maximum starves the host; a sandbox used twice mixes two tenants."""
+    warm = data.draw(st.integers(0, maximum))
+
+    async def check() -> None:
+        backend = PretendBackend()
+        pool = pool_of(backend, warm=warm, maximum=maximum)
+        pool.open()
+        held: list[Sandbox] = []
+        handed_out: set[str] = set()
+
+        def received(sandbox: Sandbox) -> None:
+            assert sandbox.name not in handed_out
+            assert not sandbox.ended.is_set()
+            handed_out.add(sandbox.name)
+            held.append(sandbox)
+
+        for step in steps:
+            if step == "take" and (sandbox := pool.take()) is not None:
+                received(sandbox)
+            elif step == "wait" and len(held) < maximum:
+                with contextlib.suppress(RefusedError):
+                    received(await pool.wait(asyncio.get_running_loop().time() + 0.05))
+            elif step == "release" and held:
+                pool.release(held.pop())
+            elif step == "die" and backend.existing:
+                next(iter(backend.existing.values())).abort()
+            elif step == "fail":
+                backend.failures.append(BackendError("it would not"))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            counts = pool.counts
+            assert sum(counts[state] for state in ("warm", "starting", "running", "removing")) <= maximum
+            assert backend.most <= maximum
+        await pool.close()
+        assert backend.existing == {}
+        assert pool.known == set()
+
+    asyncio.run(check())
+
+
+async def test_the_pool_refills_after_a_sandbox_was_taken() -> None:
+    """The next job must find one ready too."""
+    pool = pool_of(PretendBackend(), warm=2, maximum=4)
+    pool.open()
+    await settled(pool)
+    taken = pool.take()
+    assert taken is not None
+    await settled(pool)
+    assert pool.counts["warm"] == 2
+    assert pool.counts["running"] == 1
+    await pool.close()
+
+
+async def test_waiting_jobs_are_served_in_order() -> None:
+    """A job must not be overtaken for ever."""
+    pool = pool_of(PretendBackend(), warm=0, maximum=1, start_timeout_seconds=5)
+    pool.open()
+    order: list[int] = []
+
+    async def job(number: int) -> None:
+        sandbox = await pool.wait(asyncio.get_running_loop().time() + 5)
+        order.append(number)
+        pool.release(sandbox)
+
+    await asyncio.gather(*(job(number) for number in range(6)))
+    assert order == list(range(6))
+    await pool.close()
+
+
+async def test_a_start_that_fails_once_is_tried_again_for_the_waiting_job() -> None:
+    """A hiccup of Docker is not a job's failure."""
+    backend = PretendBackend()
+    backend.failures.append(BackendError("it hiccuped"))
+    pool = pool_of(backend, warm=0, maximum=1)
+    pool.open()
+    sandbox = await pool.wait(asyncio.get_running_loop().time() + 5)
+    assert sandbox.name in backend.existing
+    await pool.close()
+
+
+async def test_a_lasting_fault_refuses_at_once_with_its_reason() -> None:
+    """Waiting for an image that nobody loads only hides what is wrong."""
+    backend = PretendBackend()
+    backend.failures = [BackendError("no such image", lasting=True) for _ in range(3)]
+    pool = pool_of(backend, warm=0, maximum=1, start_timeout_seconds=60)
+    pool.open()
+    with pytest.raises(RefusedError, match="no such image") as refusal:
+        await pool.wait(asyncio.get_running_loop().time() + 60)
+    assert refusal.value.code == "start_failed"
+    await pool.close()
+
+
+async def test_a_job_that_stops_waiting_leaves_no_sandbox_taken() -> None:
+    """A place given to nobody would be lost until the next restart."""
+    pool = pool_of(PretendBackend(), warm=0, maximum=1)
+    pool.open()
+    waiting = asyncio.ensure_future(pool.wait(asyncio.get_running_loop().time() + 5))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    await settled(pool)
+    assert pool.counts["running"] == 0
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"warm": 5, "maximum": 4}, "raise maximum or lower warm"),
+        ({"scratch_bytes": 65 * MEBIBYTE}, "scratch is memory"),
+        ({"runtime": "../runc"}, "pattern"),
+        ({"pids": 1}, "greater than or equal to 16"),
+        ({"mounts": []}, "Extra inputs"),
+    ],
+)
+def test_a_template_that_cannot_be_meant_is_refused(changes: dict[str, object], said: str) -> None:
+    """A wrong limit must be found at the start, not by the first hostile job."""
+    with pytest.raises(ValueError, match=said):
+        pool_of(PretendBackend(), **changes)

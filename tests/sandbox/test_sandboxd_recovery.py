@@ -1,0 +1,197 @@
+"""sandboxd dies, stops, loses its Docker or its image, or runs full; afterwards all is as it should be."""
+
+import asyncio
+import signal
+
+import docker
+import pytest
+from fleet_runtime.sandboxd.client import SandboxLost, SandboxRefused
+from sandbox_daemon import Daemon, eventually
+
+
+async def test_sandboxes_of_a_killed_sandboxd_are_removed_by_the_next(
+    own_daemon: Daemon, docker_client: docker.DockerClient
+) -> None:
+    """Orphans hold memory for ever, and may still run a job that is being retried elsewhere."""
+    own_daemon.start()
+    await own_daemon.warm()
+    job = asyncio.create_task(own_daemon.run("bash", "sleep 60"))
+    await eventually(lambda: has_running(own_daemon), 10, "the job to run")
+    before = {container.name for container in own_daemon.containers(docker_client)}
+    own_daemon.send_signal(signal.SIGKILL)
+    with pytest.raises(SandboxLost) as lost:
+        await job
+    assert lost.value.started
+    own_daemon.start()
+    await own_daemon.warm()
+
+    async def all_new() -> bool:
+        return not before & {container.name for container in own_daemon.containers(docker_client)}
+
+    await eventually(all_new, 15, "the left-over sandboxes to be removed")
+    assert (await own_daemon.run("python", "print(1)")).warm
+
+
+async def test_sigterm_refuses_new_jobs_and_leaves_no_sandbox(
+    own_daemon: Daemon, docker_client: docker.DockerClient
+) -> None:
+    """Stopping a fleet must leave the host as it was."""
+    own_daemon.start()
+    await own_daemon.warm()
+    job = asyncio.create_task(own_daemon.run("bash", "sleep 60"))
+    await eventually(lambda: has_running(own_daemon), 10, "the job to run")
+    code = await asyncio.to_thread(own_daemon.send_signal, signal.SIGTERM)
+    assert code == 0
+    assert (await job).reason == "sandbox_terminated"
+    assert own_daemon.containers(docker_client) == []
+    assert not own_daemon.socket.exists()
+
+
+async def test_a_warm_sandbox_that_dies_is_replaced_and_never_handed_out(
+    own_daemon: Daemon, docker_client: docker.DockerClient
+) -> None:
+    """A job given to a corpse would be lost."""
+    own_daemon.start()
+    await own_daemon.warm()
+    first = own_daemon.containers(docker_client)
+    for container in first:
+        container.kill()
+    result = await own_daemon.run("python", "print('alive')")
+    assert (result.reason, result.stdout) == ("exited", b"alive\n")
+    await own_daemon.warm()
+    names = {container.name for container in own_daemon.containers(docker_client)}
+    assert not names & {container.name for container in first}
+
+
+async def test_a_job_whose_sandbox_is_killed_is_reported_as_terminated(
+    own_daemon: Daemon, docker_client: docker.DockerClient
+) -> None:
+    """The worker must tell this from the job's own failure."""
+    own_daemon.start()
+    await own_daemon.warm()
+    idle = {container.name for container in own_daemon.containers(docker_client)}
+    job = asyncio.create_task(own_daemon.run("bash", "echo started; sleep 60"))
+    await eventually(lambda: has_running(own_daemon), 10, "the job to run")
+    for container in own_daemon.containers(docker_client):
+        if container.name in idle:
+            container.kill()
+    result = await job
+    assert (result.reason, result.exit_code, result.stdout) == ("sandbox_terminated", None, b"started\n")
+
+
+async def test_beyond_the_maximum_jobs_wait_and_then_are_refused(own_daemon: Daemon) -> None:
+    """A full host queues a while, and says so when it cannot."""
+    own_daemon.templates = {
+        "default": {**own_daemon.templates["default"], "warm": 1, "maximum": 1, "start_timeout_seconds": 3}
+    }
+    own_daemon.start()
+    await own_daemon.warm()
+    short = asyncio.create_task(own_daemon.run("bash", "sleep 1"))
+    await eventually(lambda: has_running(own_daemon), 10, "the first job to run")
+    waited = await own_daemon.run("bash", "echo second")
+    assert (waited.warm, waited.stdout) == (False, b"second\n")
+    assert (await short).exit_code == 0
+    kill = asyncio.Event()
+    long = asyncio.create_task(own_daemon.run("bash", "sleep 60", kill=kill))
+    await eventually(lambda: has_running(own_daemon), 10, "the long job to run")
+    with pytest.raises(SandboxRefused) as refusal:
+        await own_daemon.run("bash", "true")
+    assert refusal.value.code == "no_capacity"
+    cancelled = asyncio.Event()
+    waiting = asyncio.create_task(own_daemon.run("bash", "true", kill=cancelled))
+    await asyncio.sleep(0)
+    cancelled.set()
+    assert (await waiting).reason == "killed"
+    kill.set()
+    assert (await long).reason == "killed"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"image": "sha256:" + "0" * 64}, "is not on this host"),
+        ({"runtime": "no-such-runtime"}, "is not registered with Docker"),
+        ({"cpus": 1000.0}, "this host has"),
+    ],
+)
+async def test_an_unusable_template_is_reported_and_its_jobs_refused(
+    own_daemon: Daemon, change: dict[str, object], said: str
+) -> None:
+    """An operator must read what to change, not find jobs waiting."""
+    own_daemon.templates = {"default": {**own_daemon.templates["default"], **change}}
+    own_daemon.start()
+
+    async def reported() -> bool:
+        count = await own_daemon.count()
+        return count is not None and not count.healthy and said in (count.reason or "")
+
+    await eventually(reported, 15, f"the reason to be reported: {own_daemon.log()}")
+    with pytest.raises(SandboxRefused) as refusal:
+        await own_daemon.run("bash", "true")
+    assert refusal.value.code == "start_failed"
+    assert said in refusal.value.message
+
+
+async def test_an_image_without_a_runner_is_refused_with_its_reason(own_daemon: Daemon) -> None:
+    """Any image can be named in a template; one that is no sandbox must not look like a full host."""
+    template = own_daemon.templates["default"]
+    own_daemon.templates = {
+        "default": {**template, "image": "agent-fleet/base:bookworm-1", "warm": 0, "start_timeout_seconds": 3}
+    }
+    own_daemon.start()
+    with pytest.raises(SandboxRefused) as refusal:
+        await own_daemon.run("bash", "true")
+    assert refusal.value.code == "start_failed"
+
+
+async def test_a_docker_daemon_that_is_away_is_reported_and_recovered_from(own_daemon: Daemon) -> None:
+    """A restart of Docker must not need one of the fleet; here a relay to it goes away and comes back."""
+    relay = own_daemon.folder / "docker.sock"
+    own_daemon.environment = {"FLEET_DOCKER_HOST": f"unix://{relay}"}
+    own_daemon.start()
+
+    async def away() -> bool:
+        count = await own_daemon.count()
+        return count is not None and not count.healthy and "does not answer" in (count.reason or "")
+
+    await eventually(away, 15, "the daemon to be reported as away")
+    connections: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_unix_server(lambda r, w: relay_connection(r, w, connections), relay)
+    await own_daemon.warm()
+    assert (await own_daemon.run("bash", "echo 1")).stdout == b"1\n"
+    server.close()
+    relay.unlink()
+    for writer in connections:
+        writer.transport.abort()
+    await eventually(away, 30, "the daemon to be reported as away again")
+    server = await asyncio.start_unix_server(lambda r, w: relay_connection(r, w, connections), relay)
+    await own_daemon.warm(seconds=40)
+    assert (await own_daemon.run("bash", "echo 2")).stdout == b"2\n"
+    # sandboxd removes its sandboxes through the relay, so it has to go first.
+    await asyncio.to_thread(own_daemon.stop)
+    server.close()
+
+
+async def relay_connection(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connections: list[asyncio.StreamWriter]
+) -> None:
+    """Pass bytes between sandboxd and the real Docker."""
+    docker_reader, docker_writer = await asyncio.open_unix_connection("/var/run/docker.sock")
+    connections += [writer, docker_writer]
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+            target.write_eof()
+        except OSError:
+            target.transport.abort()
+
+    await asyncio.gather(pump(reader, docker_writer), pump(docker_reader, writer))
+
+
+async def has_running(daemon: Daemon) -> bool:
+    """Whether a sandbox holds a job now."""
+    count = await daemon.count()
+    return count is not None and count.templates["default"].running > 0
