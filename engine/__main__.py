@@ -145,10 +145,6 @@ def run(command: Callable[..., Any]) -> int:
     except (KeyboardInterrupt, Interrupted, click.Abort):
         click.echo("\nInterrupted. Running the command again goes on from here.", err=True)
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went (`make logs | head`): nothing to tell, and nobody to tell it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except Exception as error:

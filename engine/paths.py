@@ -72,6 +72,11 @@ class Paths:
         """Held by the command that changes this stack."""
         return self.fleet / "locks" / f"{stack}.lock"
 
+    @property
+    def stacks_lock(self) -> Path:
+        """Held while a stack is entered into the state, and while the last one's secrets are removed."""
+        return self.fleet / "locks" / "stacks.lock"
+
     def engine_process(self, stack: str) -> Path:
         """The process id of the engine that this checkout started last for the stack."""
         return self.fleet / "locks" / f"{stack}.engine.pid"

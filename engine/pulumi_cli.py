@@ -101,6 +101,10 @@ class PulumiCli:
                         say("Interrupted: the engine finishes what it has begun (Ctrl-C again ends it at once).")
                         interrupted = time.monotonic()
                         _end(process, signal.SIGINT)
+                except BaseException:
+                    # Our own mistake must not leave an engine at work that nobody watches.
+                    _end(process, signal.SIGKILL)
+                    raise
             code = process.wait()
         self.paths.engine_process(self.stack).unlink(missing_ok=True)
         if interrupted:

@@ -11,25 +11,12 @@ Report = Callable[[str], None]
 
 
 def say(text: str) -> None:
-    """One line for the user."""
-    click.echo(text)
-    sys.stdout.flush()
-
-
-def progress(text: str) -> None:
-    """A line that the next one replaces on a terminal; elsewhere an ordinary line."""
-    if sys.stdout.isatty():
-        width = os.get_terminal_size().columns
-        click.echo(f"\r\033[K{text[: width - 1]}", nl=False)
-    else:
+    """One line for the user. When nobody reads any more (`make up | head`), the work goes on in silence."""
+    try:
         click.echo(text)
-    sys.stdout.flush()
-
-
-def end_progress() -> None:
-    """Let the next line start on a line of its own."""
-    if sys.stdout.isatty():
-        click.echo("\r\033[K", nl=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def private_file(path: Path, text: str) -> None:

@@ -42,7 +42,9 @@ class StackState:
     def _latest(self) -> dict[str, Any] | None:
         try:
             document = json.loads(self.checkpoint.read_text())
-            return document["checkpoint"].get("latest") or {}
+            # `pulumi stack import` writes these two names with capitals; the engine reads both.
+            checkpoint = {name.lower(): value for name, value in document["checkpoint"].items()}
+            return checkpoint.get("latest") or {}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return None
 

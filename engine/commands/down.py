@@ -10,9 +10,11 @@ from engine.commands.session import Session
 from engine.convergence import FleetObjects
 from engine.docker_daemon import Answer
 from engine.errors import UserFacingError
+from engine.file_lock import held
 from engine.report import say
+from images.base.ensure import TAG as BASE
 
-_IMAGES = ("agent-fleet/runtime", "agent-fleet/sandbox", "agent-fleet/postgres", "agent-fleet/base")
+_IMAGES = ("runtime", "sandbox", "postgres")
 
 
 def down(session: Session) -> None:
@@ -26,7 +28,7 @@ def down(session: Session) -> None:
         removed = _remove_labelled(session, client) if client is not None else 0
         _forget(session)
         if client is not None and (existed or removed):
-            _mention_images(client)
+            _mention_images(client, session.fleet)
     say(f"{session.fleet} is down." if existed or removed else f"{session.fleet} was not up: nothing to remove.")
 
 
@@ -96,17 +98,18 @@ def _forget(session: Session) -> None:
     paths = session.paths
     for path in (paths.endpoint(session.stack), paths.configuration(session.stack)):
         path.unlink(missing_ok=True)
-    stacks = paths.state / ".pulumi" / "stacks"
-    if any(not path.name.endswith((".bak", ".attrs")) for path in stacks.glob("*/*.json*")):
-        return
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(paths.state)
-    paths.passphrase.unlink(missing_ok=True)
+    with held(paths.stacks_lock):
+        stacks = paths.state / ".pulumi" / "stacks"
+        if any(path.name.endswith((".json", ".json.gz")) for path in stacks.glob("*/*")):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(paths.state)
+        paths.passphrase.unlink(missing_ok=True)
 
 
-def _mention_images(client: docker.DockerClient) -> None:
-    tags = sorted(
-        tag for name in _IMAGES for image in client.images.list(name=name) for tag in image.tags if tag.startswith(name)
-    )
+def _mention_images(client: docker.DockerClient, fleet: str) -> None:
+    """Images are a cache, and this fleet's may be what another run builds on: they stay, and the user is told."""
+    wanted = (*(f"agent-fleet/{name}:{fleet}" for name in _IMAGES), BASE)
+    tags = sorted(tag for image in client.images.list() for tag in image.tags if tag in wanted)
     if tags:
         say(f"The images stay, so that the next `make up` is quick. To remove them: docker image rm {' '.join(tags)}")

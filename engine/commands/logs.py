@@ -1,7 +1,11 @@
 """`make logs`: the logs of all the fleet's containers, each line with the role that wrote it."""
 
+import os
+import sys
 import threading
 from typing import Any
+
+import click
 
 from engine import docker_daemon
 from engine.commands.session import Session
@@ -23,17 +27,22 @@ def logs(session: Session, *, role: str | None, lines: int, follow: bool) -> Non
         return
     lock = threading.Lock()
 
+    def show(prefix: str, lines: list[bytes]) -> None:
+        with lock:
+            for line in lines:
+                try:
+                    click.echo(f"{prefix} | {line.decode(errors='replace')}")
+                    sys.stdout.flush()
+                except BrokenPipeError:
+                    os._exit(0)  # the reader has seen enough (`make logs | head`)
+
     def read(container: Any) -> None:
         prefix = container.name.removeprefix(f"{session.fleet}-")
         rest = b""
         for chunk in container.logs(stream=True, follow=follow, tail=lines, timestamps=False):
             *whole, rest = (rest + chunk).split(b"\n")
-            with lock:
-                for line in whole:
-                    say(f"{prefix} | {line.decode(errors='replace')}")
-        if rest:
-            with lock:
-                say(f"{prefix} | {rest.decode(errors='replace')}")
+            show(prefix, whole)
+        show(prefix, [rest] if rest else [])
 
     readers = [threading.Thread(target=read, args=(container,), daemon=True) for container in containers]
     for reader in readers:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine import plugins
 from engine.docker_endpoint import DEFAULT, endpoint
-from engine.environment import engine_environment
+from engine.environment import engine_environment, ensure_passphrase
 from engine.errors import UserFacingError
 from engine.file_lock import held
 from engine.paths import Paths
@@ -59,6 +59,14 @@ class Session:
         if (address := endpoint()) != DEFAULT:
             environment["DOCKER_HOST"] = address
         return PulumiCli(self.paths, self.stack, environment)
+
+    def initialise(self, cli: PulumiCli) -> None:
+        """Enter the stack into the state, if it is not there."""
+        with held(self.paths.stacks_lock):
+            # The `down` of another stack may have taken the passphrase away with what it thought the last stack.
+            ensure_passphrase(self.paths.passphrase)
+            if not self.state.exists():
+                cli.checked("stack", "init", "--no-select")
 
     @contextmanager
     def alone(self) -> Generator[None]:

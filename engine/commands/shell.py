@@ -25,8 +25,7 @@ def shell(session: Session) -> None:
     """Replace this process by the user's shell. Does not return."""
     cli = session.engine()
     settings = configuration.copy(session.paths, session.stack)
-    if not session.state.exists():
-        cli.checked("stack", "init", "--no-select")
+    session.initialise(cli)
     folder = session.paths.fleet / "engine" / "shell" / session.stack
     folder.mkdir(parents=True, exist_ok=True)
     engine = session.paths.engine_programs / "pulumi"

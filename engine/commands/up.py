@@ -54,8 +54,7 @@ def _converge(session: Session, cli: PulumiCli, client: docker.DockerClient) -> 
     """Put right what an earlier run left. Return whether the state has to be refreshed from Docker."""
     state = session.state
     convergence.end_abandoned_engine(session.paths.engine_process(session.stack), say)
-    if not state.exists():
-        cli.checked("stack", "init", "--no-select")
+    session.initialise(cli)
     dirty = convergence.clear_locks(cli, state, say)
     dirty = convergence.clear_pending(cli, state, say) or dirty
     objects = FleetObjects(client, session.fleet)
@@ -76,7 +75,7 @@ def _outputs(cli: PulumiCli) -> tuple[str, str]:
 
 def _farewell(session: Session, url: str, endpoint: Path, result: dict[str, object], *, changed: int) -> None:
     file = os.path.relpath(endpoint)
-    deployed = f"{changed} changes" if changed else "unchanged"
+    deployed = f"{changed} resources changed" if changed else "nothing changed"
     start, run = result.get("start_ms"), result.get("run_ms")
     say("")
     say(f"{session.fleet} is up at {url} ({deployed}; {session.seconds():.0f} s).")
