@@ -11,7 +11,7 @@ import pytest
 from fleet_runtime.database import Database
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.acceptance import Acceptance, IdempotencyConflict
-from fleet_runtime.store.records import Outcome
+from fleet_runtime.store.records import NewJob, Outcome
 from fleet_runtime.store.results import Results
 from fleet_runtime.store.sweeping import Sweeper
 from hypothesis import HealthCheck, settings
@@ -214,11 +214,31 @@ class Queue(RuleBasedStateMachine):
         """Another tenant must find nothing to cancel."""
         assert self.wait(Results(self.database).cancel("stranger", job)) is None
 
-    @rule(job=jobs)
-    def let_the_lease_run_out(self, job: UUID) -> None:
-        """A lease's time passes."""
-        self.wait(expire_lease(self.database, job))
-        self.model[job].lease_expired = self.model[job].status == "running"
+    @rule(target=jobs, tenant=st.sampled_from(TENANTS), priority=st.integers(-1, 1), count=st.integers(2, 6))
+    def accept_several(self, tenant: str, priority: int, count: int) -> Any:
+        """A client sends many jobs, so that some wait."""
+        return multiple(*(self.accept_one(new_job(tenant, priority=priority)) for _ in range(count)))
+
+    def accept_one(self, job: NewJob) -> UUID:
+        """Store a job that has no idempotency key."""
+        assert self.wait(Acceptance(self.database).accept(job)).created
+        self.model[job.id] = ModelJob(job.tenant, job.max_attempts)
+        return job.id
+
+    @rule(attempt=held, swept=st.booleans())
+    def let_a_lease_run_out(self, attempt: Held, swept: bool) -> None:
+        """A lease's time passes, and the sweeper may come at once."""
+        self.wait(expire_lease(self.database, attempt.job))
+        known = self.model[attempt.job]
+        known.lease_expired = known.status == "running"
+        if swept:
+            self.sweep()
+
+    @rule(target=held, attempt=held)
+    def lose_a_job_and_get_it_again(self, attempt: Held) -> Any:
+        """A worker stalls until its lease is gone, and then claims everything there is."""
+        self.let_a_lease_run_out(attempt, swept=True)
+        return self.claim(attempt.worker, 100)
 
     @rule()
     def sweep(self) -> None:
@@ -256,7 +276,7 @@ def machine(database_url: str) -> Generator[type[Queue]]:
 def test_no_job_is_lost_and_each_ends_once_whatever_happens(machine: type[Queue]) -> None:
     """A queue that loses a job, runs one for ever or changes a result is worse than none."""
     bounds = settings(
-        max_examples=150,
+        max_examples=200,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

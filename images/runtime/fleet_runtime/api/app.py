@@ -58,8 +58,11 @@ def _document(app: FastAPI, runtime: ApiRuntime) -> dict[str, Any]:
     body["content"]["application/json"]["schema"] = request_schema(settings.languages, settings.max_timeout_seconds)
     for path in document["paths"].values():
         for operation in path.values():
-            for status, answer in operation["responses"].items():
-                if int(status) >= 400:
-                    # FastAPI adds application/json to every answer that it is told of.
-                    answer["content"].pop("application/json", None)
+            for status, answer in list(operation["responses"].items()):
+                if int(status) < 400:
+                    continue
+                # FastAPI adds application/json to every answer that it is told of, and a 422 of its own to others.
+                answer["content"].pop("application/json", None)
+                if not answer["content"]:
+                    del operation["responses"][status]
     return document
