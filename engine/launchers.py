@@ -11,10 +11,11 @@ from engine.versions import PROVIDERS
 SDK_SCRIPTS = ("pulumi-language-python-exec", "pulumi-analyzer-policy-python", "pulumi-resource-pulumi-python")
 
 _LANGUAGE_HOST = """#!/bin/sh
-exec {python} -P -c 'import sys; sys.path.insert(0, {root}); from engine.language_host import main; main()' "$@"
+exec {python} -P -c 'import sys; sys.path.insert(0, sys.argv.pop(1))
+from engine.language_host import main; main()' {root} "$@"
 """
 _STANDIN = """#!/bin/sh
-PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}} exec {python} -m engine.standins.{module} "$@"
+PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}} exec {python} -P -m engine.standins.{module} "$@"
 """
 
 
@@ -49,9 +50,8 @@ def write(paths: Paths, engine: Path, *, official: bool) -> None:
         _copy(programs / "pulumi", engine)
         for name in SDK_SCRIPTS:
             _copy(programs / name, engine.parent / name)
-        # The path stands in Python source inside a single-quoted word of the shell.
-        quoted = repr(root).replace("'", '"') if "'" not in root else repr(root).replace("'", "'\\''")
-        script(programs / "pulumi-language-python", _LANGUAGE_HOST.format(python=shlex.quote(str(python)), root=quoted))
+        content = _LANGUAGE_HOST.format(python=shlex.quote(str(python)), root=shlex.quote(root))
+        script(programs / "pulumi-language-python", content)
     for provider in PROVIDERS:
         target = programs / f"pulumi-resource-{provider}"
         if has_standin(provider):
