@@ -53,7 +53,7 @@ preview: environment ## What `up` would change; builds and pushes nothing
 
 .PHONY: shell
 shell: environment ## A shell in which plain `pulumi` works on the stack
-	@$(engine) shell --stack '$(STACK)'
+	@$(engine) shell $(options)
 
 .PHONY: test
 test: environment ## Everything that CI runs: lint, then all tests, cheapest first; TESTS=path for a part
@@ -95,8 +95,9 @@ settings-reference: environment ## Write docs/settings.md and its JSON Schema an
 export_project = $(uv) export --quiet --frozen --no-dev --no-hashes --no-annotate --no-header
 export_runtime = $(uv) export --quiet --frozen --package fleet-runtime --no-dev --no-emit-workspace --no-annotate --no-header
 
-.PHONY: requirements
-requirements: environment ## Write the requirements.txt files anew from uv.lock
+.PHONY: lock
+lock: environment ## Write uv.lock anew from pyproject.toml, and the requirements.txt files from it
+	@$(uv) lock
 	@$(export_project) -o requirements.txt >/dev/null
 	@{ printf '%s %s\n' '# Made by: uv export --package fleet-runtime --no-dev --no-emit-workspace --no-annotate --no-header' \
 		'--output-file images/runtime/requirements.txt'; $(export_runtime); } > images/runtime/requirements.txt
@@ -105,4 +106,4 @@ requirements: environment ## Write the requirements.txt files anew from uv.lock
 requirements-check: environment
 	@$(uv) lock --quiet --check --offline
 	@$(export_project) | diff -u requirements.txt - \
-		|| { echo 'requirements.txt is not what uv.lock says: run make requirements.' >&2; exit 1; }
+		|| { echo 'requirements.txt is not what uv.lock says: run make lock.' >&2; exit 1; }

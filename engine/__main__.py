@@ -102,11 +102,12 @@ def logs(stack: str, role: str | None, lines: int, follow: bool) -> None:
 
 @cli.command()
 @_stack_option
-def shell(stack: str) -> None:
+@_config_option
+def shell(stack: str, settings: Path | None) -> None:
     """Open a shell in which plain `pulumi` works on a stack."""
     from engine.commands.shell import shell as run
 
-    run(_session(stack))
+    run(_session(stack), settings)
 
 
 @cli.command()

@@ -1,7 +1,9 @@
 """The environment in which the engine runs these stacks, for commands, tests and `make shell` alike."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,20 +22,16 @@ _NOT_PASSED_ON = (
 def ensure_passphrase(path: Path) -> Path:
     """The passphrase that encrypts secrets in state: generated once, readable by this user only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
     if not path.exists():
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
             file.flush()
             os.fsync(file.fileno())
-        try:
-            # A hard link fails when another run was first: then that one's passphrase holds for both.
+        # A hard link fails when another run was first: then that one's passphrase holds for both.
+        with contextlib.suppress(FileExistsError):
             path.hardlink_to(part)
-        except FileExistsError:
-            pass
-        finally:
-            part.unlink()
+        Path(part).unlink()
     path.chmod(0o600)
     return path
 

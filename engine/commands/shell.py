@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from pathlib import Path
 
 from engine import configuration
 from engine.commands.session import Session
@@ -21,10 +22,10 @@ esac
 """
 
 
-def shell(session: Session) -> None:
+def shell(session: Session, settings_file: Path | None) -> None:
     """Replace this process by the user's shell. Does not return."""
     cli = session.engine()
-    settings = configuration.copy(session.paths, session.stack)
+    settings = configuration.copy(session.paths, session.stack, settings_file)
     session.initialise(cli)
     folder = session.paths.fleet / "engine" / "shell" / session.stack
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,159 @@
+"""The commands as they are called: their messages, their exit codes, and what they leave alone."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import click
+import pytest
+
+from engine.__main__ import cli, run
+from engine.errors import UserFacingError
+from engine.pulumi_cli import Interrupted
+
+_CHECKOUT = Path(__file__).parents[2]
+
+
+def _engine(*arguments: str, **environment: str) -> tuple[int, str]:
+    process = subprocess.run(
+        [sys.executable, "-m", "engine", *arguments],
+        cwd=_CHECKOUT,
+        env=dict(os.environ) | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return process.returncode, process.stdout + process.stderr
+
+
+@pytest.mark.parametrize("stack", ["Local", "1st", "a_b", "a" * 41, "a/b", ""])
+def test_a_name_that_is_no_stacks_is_refused_before_anything_is_done(stack: str) -> None:
+    """Prevents Docker objects and files with names that nothing can remove."""
+    code, output = _engine("down", f"--stack={stack}")
+    assert code == 1
+    assert "Traceback" not in output
+    assert "lower-case letters" in output
+
+
+def test_a_stack_that_was_never_up_can_be_taken_down(tmp_path: Path) -> None:
+    """Prevents a failing clean-up after a failing `make up`; and it must not need the engine for it."""
+    code, output = _engine("down", "--stack=never-there", XDG_CACHE_HOME=str(tmp_path))
+    assert (code, output.strip()) == (0, "agent-fleet-never-there was not up: nothing to remove.")
+
+
+def test_a_misspelt_stack_is_told_with_those_that_exist() -> None:
+    """Prevents a stack trace, or a new empty stack, for a typing mistake."""
+    code, output = _engine("preview", "--stack=locl")
+    assert code == 1
+    assert "Pulumi.locl.yaml does not exist" in output
+    assert "local-cluster" in output
+
+
+def test_a_refused_setting_is_one_message_and_changes_nothing(tmp_path: Path) -> None:
+    """Prevents a stack trace for a mistake in the settings, and a salt in the user's file."""
+    settings = tmp_path / "Pulumi.refused.yaml"
+    text = "config:\n  agent-fleet:fleet:\n    architecture: vm\n    target: docker\n    api: {prot: 8080}\n"
+    settings.write_text(text)
+    code, output = _engine("preview", "--stack=refused", f"--config={settings}")
+    assert code == 1
+    assert "fleet.api.prot" in output
+    assert "Traceback" not in output
+    assert "Program exited" not in output
+    assert settings.read_text() == text
+    assert not (_CHECKOUT / ".fleet" / "Pulumi.refused.yaml").exists()
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_an_architecture_of_a_later_version_is_refused_in_one_message(stack: str) -> None:
+    """Prevents a half previewed cloud stack that looks as if it could be deployed; needs no credentials."""
+    code, output = _engine("preview", f"--stack={stack}")
+    assert code == 1
+    assert "not deployable in this version" in output
+    assert "Traceback" not in output
+
+
+def _command(error: BaseException) -> click.Command:
+    def fail() -> None:
+        raise error
+
+    return click.Command("command", callback=fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (UserFacingError("The disk is full.", "Free some."), 1, "The disk is full.\nFree some."),
+        (Interrupted(), 130, "goes on from here"),
+        (KeyboardInterrupt(), 130, "goes on from here"),
+        (SystemExit(3), 3, ""),
+    ],
+)
+def test_every_end_has_its_code_and_no_stack_trace(
+    error: BaseException, code: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prevents stack traces on a user's screen, and failures that scripts take for success."""
+    monkeypatch.setattr(sys, "argv", ["engine"])
+    assert run(_command(error)) == code
+    output = capsys.readouterr().err
+    assert told in output
+    assert "Traceback" not in output
+
+
+def test_an_unforeseen_error_is_told_in_two_lines_and_logged_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prevents a stack trace on the screen, and a report without one."""
+    log = tmp_path / "log"
+    monkeypatch.setattr(sys, "argv", ["engine"])
+    monkeypatch.setattr("engine.__main__._log_unexpected", lambda: log)
+    assert run(_command(ValueError("unforeseen"))) == 1
+    output = capsys.readouterr().err
+    assert "ValueError: unforeseen" in output
+    assert str(log) in output
+    assert "Traceback" not in output
+
+
+def test_every_command_of_the_readme_is_one_of_the_makefile() -> None:
+    """Prevents a README whose commands do not exist, and commands that `make` does not list."""
+    makefile = (_CHECKOUT / "Makefile").read_text()
+    targets = set(re.findall(r"^\.PHONY: (\S+)$", makefile, re.MULTILINE))
+    described = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    for document in ("README.md", "CONTRIBUTING.md", ".pre-commit-config.yaml"):
+        named = set(
+            re.findall(
+                r"\bmake (?:-s )?([a-z]+(?:-[a-z]+)*)\b(?=[`\s]*$|`| STACK)", (_CHECKOUT / document).read_text(), re.M
+            )
+        )
+        assert named <= targets, f"{document}: {named - targets}"
+    assert targets - described == {"environment", "requirements-check"}
+    assert set(cli.commands) - {"prepare"} <= described
+
+
+def test_the_list_of_commands_needs_nothing_installed() -> None:
+    """Prevents a first `make` that downloads for minutes before it says what there is."""
+    listed = subprocess.run(["make"], cwd=_CHECKOUT, capture_output=True, text=True, check=True, timeout=10).stdout
+    assert {"up", "down", "status", "logs", "preview", "shell", "test"} <= set(re.findall(r"^  (\S+)", listed, re.M))
+
+
+def test_plain_pulumi_works_in_the_shell_and_changes_no_tracked_file(tmp_path: Path) -> None:
+    """Prevents `make shell` from writing a salt into Pulumi.local.yaml."""
+    shell = tmp_path / "shell"
+    shell.write_text("#!/bin/sh\ncommand -v pulumi\npulumi preview --non-interactive --color never\npulumi stack ls\n")
+    shell.chmod(0o755)
+    stack = f"probe-{uuid.uuid4().hex[:10]}"
+    settings = tmp_path / f"Pulumi.{stack}.yaml"
+    shutil.copy(_CHECKOUT / "Pulumi.local.yaml", settings)
+    try:
+        code, output = _engine("shell", f"--stack={stack}", f"--config={settings}", SHELL=str(shell))
+        assert code == 0, output
+        assert f"Previewing update ({stack})" in output
+        assert re.search(rf"^{stack}\b", output, re.M)
+        assert settings.read_text() == (_CHECKOUT / "Pulumi.local.yaml").read_text()
+        assert not (_CHECKOUT / settings.name).exists()
+    finally:
+        assert _engine("down", f"--stack={stack}")[0] == 0

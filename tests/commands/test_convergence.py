@@ -1,0 +1,252 @@
+"""What an interrupted run left is put right, and what holds jobs is kept."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+from engine import convergence
+from engine.convergence import FleetObjects
+from engine.errors import UserFacingError
+from engine.stack_state import CONTAINER, NETWORK, VOLUME, StackState
+
+
+def _silent(text: str) -> None:
+    del text
+
+
+def _state(folder: Path, resources: list[dict[str, Any]], *, capitals: bool = False, **latest: Any) -> StackState:
+    state = StackState(folder, "probe")
+    state.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    names = ("Stack", "Latest") if capitals else ("stack", "latest")
+    checkpoint = {names[0]: "probe", names[1]: {"resources": resources, **latest}}
+    state.checkpoint.write_text(json.dumps({"version": 3, "checkpoint": checkpoint}))
+    return state
+
+
+@pytest.mark.parametrize("capitals", [False, True])
+def test_a_checkpoint_is_read_as_the_engine_and_as_an_import_writes_it(tmp_path: Path, capitals: bool) -> None:
+    """Prevents all containers from passing for orphans after pending operations were cleared."""
+    state = _state(tmp_path, [{"type": CONTAINER, "id": "abc", "custom": True}], capitals=capitals)
+    assert state.identities(CONTAINER) == {"abc"}
+    assert state.readable()
+
+
+def test_a_broken_checkpoint_holds_nothing_and_says_so(tmp_path: Path) -> None:
+    """Prevents a stack trace where a full disk cut the state off."""
+    state = _state(tmp_path, [])
+    state.checkpoint.write_text('{"version": 3, "checkp')
+    assert not state.readable()
+    assert state.resources() == []
+
+
+def test_resources_outside_docker_are_told_apart(tmp_path: Path) -> None:
+    """Prevents `make down` from forgetting a cloud's resources because the containers could be removed by label."""
+    own = [{"type": CONTAINER, "custom": True}, {"type": "pulumi:providers:random", "custom": True}]
+    component = {"type": "agent-fleet:index:Database", "custom": False}
+    assert _state(tmp_path, [*own, component]).foreign_types() == set()
+    cloud = {"type": "aws:ecr/repository:Repository", "custom": True}
+    assert _state(tmp_path, [*own, cloud]).foreign_types() == {"aws:ecr/repository:Repository"}
+
+
+@pytest.fixture(scope="module")
+def client() -> docker.DockerClient:
+    """The daemon, if there is one."""
+    try:
+        return docker.from_env()
+    except DockerException as error:
+        pytest.skip(f"no Docker daemon answers: {error}")
+
+
+class _Fleet:
+    """Real objects with a fleet's label; the containers are made and never started."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self.client = client
+        self.name = f"probe-{uuid.uuid4().hex[:10]}"
+        self.objects = FleetObjects(client, self.name)
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("empty"))
+        client.api.import_image_from_data(archive.getvalue(), repository=self.name, tag="1")
+
+    def labels(self, role: str) -> dict[str, str]:
+        return {convergence.FLEET_LABEL: self.name, convergence.ROLE_LABEL: role}
+
+    def container(self, role: str, **options: Any) -> Any:
+        return self.client.containers.create(
+            f"{self.name}:1", "nothing", name=f"{self.name}-{role}", labels=self.labels(role), **options
+        )
+
+    def network(self) -> Any:
+        return self.client.networks.create(f"{self.name}-backend", labels=self.labels("network"))
+
+    def volume(self, name: str) -> Any:
+        return self.client.volumes.create(f"{self.name}-{name}", labels=self.labels("volume"))
+
+    def names(self) -> set[str]:
+        found = [*self.objects.containers(), *self.objects.networks(), *self.objects.volumes()]
+        return {item.name.removeprefix(f"{self.name}-") for item in found}
+
+    def remove(self) -> None:
+        for container in self.objects.containers():
+            self.objects.remove_container(container)
+        for network in self.objects.networks():
+            self.objects.remove_network(network)
+        for volume in self.objects.volumes():
+            self.objects.remove_volume(volume)
+        self.client.images.remove(f"{self.name}:1", force=True)
+
+
+@pytest.fixture
+def fleet(client: docker.DockerClient) -> Iterator[_Fleet]:
+    """A fleet's objects, removed at the end."""
+    made = _Fleet(client)
+    yield made
+    made.remove()
+
+
+def test_orphans_go_and_what_the_state_knows_stays(fleet: _Fleet, tmp_path: Path) -> None:
+    """Prevents name conflicts after a kill -9, and the removal of a fleet that is in order."""
+    known = fleet.container("api")
+    network, volume = fleet.network(), fleet.volume("known")
+    fleet.container("worker")
+    fleet.volume("run")
+    resources = [
+        {"type": CONTAINER, "id": known.id, "custom": True},
+        {"type": NETWORK, "id": network.id, "custom": True},
+        {"type": VOLUME, "id": volume.name, "custom": True},
+    ]
+    convergence.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
+    assert fleet.names() == {"api", "backend", "known"}
+    convergence.remove_orphans(fleet.objects, _state(tmp_path, []), _silent)
+    assert fleet.names() == set()
+
+
+def test_a_database_volume_is_never_removed_by_up(fleet: _Fleet, tmp_path: Path) -> None:
+    """Prevents the loss of accepted jobs when the state was lost, and says that they are there."""
+    fleet.volume("database")
+    said: list[str] = []
+    convergence.remove_orphans(fleet.objects, _state(tmp_path, []), said.append)
+    assert fleet.names() == {"database"}
+    assert "goes on with what it holds" in said[0]
+
+
+def test_an_orphaned_network_goes_with_containers_still_on_it(fleet: _Fleet, tmp_path: Path) -> None:
+    """Prevents "network has active endpoints" for a container that somebody else attached."""
+    network = fleet.network()
+    container = fleet.container("api", network=f"{fleet.name}-backend")
+    resources = [{"type": CONTAINER, "id": container.id, "custom": True}]
+    convergence.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
+    assert network.id not in {found.id for found in fleet.objects.networks()}
+
+
+def test_sandboxes_are_left_to_a_sandboxd_that_runs() -> None:
+    """Prevents `make up` from killing the jobs that run while a setting is changed."""
+    sandboxd = Mock(id="d", status="running", labels={convergence.ROLE_LABEL: "sandboxd"})
+    sandbox = Mock(id="s", status="running", labels={convergence.ROLE_LABEL: "sandbox"})
+    objects, state = Mock(), Mock()
+    objects.containers.return_value, objects.networks.return_value = [sandboxd, sandbox], []
+    objects.volumes.return_value = []
+    state.identities.return_value = {"d"}
+    convergence.remove_orphans(objects, state, _silent)
+    objects.remove_container.assert_not_called()
+    sandboxd.status = "exited"
+    convergence.remove_orphans(objects, state, _silent)
+    objects.remove_container.assert_called_once_with(sandbox)
+
+
+def test_what_is_gone_or_stopped_is_noticed(fleet: _Fleet, tmp_path: Path) -> None:
+    """Prevents "unchanged" from the engine while a container was removed by hand."""
+    network = fleet.network()
+    resources = [{"type": NETWORK, "id": network.id, "custom": True}]
+    assert not convergence.drifted(fleet.objects, _state(tmp_path, resources))
+    stopped = fleet.container("api")
+    resources.append({"type": CONTAINER, "id": stopped.id, "custom": True})
+    assert convergence.drifted(fleet.objects, _state(tmp_path, resources)), "it does not run"
+    gone = [{"type": VOLUME, "id": f"{fleet.name}-gone", "custom": True}]
+    assert convergence.drifted(fleet.objects, _state(tmp_path, gone))
+
+
+def _lock(state: StackState, folder: Path, process: int, host: str | None = None) -> Path:
+    path = folder / ".pulumi" / "locks" / "organization" / "agent-fleet" / state.stack / "one.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"pid": process, "hostname": host or socket.gethostname()}))
+    return path
+
+
+@pytest.fixture
+def engine_like(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process whose name is pulumi."""
+    program = tmp_path / "pulumi"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "300"]) as process:
+        yield process
+        process.kill()
+
+
+def test_the_lock_of_a_dead_process_is_cleared(tmp_path: Path) -> None:
+    """Prevents "the stack is currently locked" after a kill -9, also when another program has the number by now."""
+    state = _state(tmp_path, [])
+    for process in (2**22 - 1, os.getpid()):
+        path = _lock(state, tmp_path, process)
+        assert convergence.clear_locks(Mock(), state, _silent)
+        assert not path.exists()
+    assert not convergence.clear_locks(Mock(), state, _silent)
+
+
+def test_the_lock_of_a_living_engine_is_respected(tmp_path: Path, engine_like: subprocess.Popen[bytes]) -> None:
+    """Prevents two engines from writing one state."""
+    state = _state(tmp_path, [])
+    path = _lock(state, tmp_path, engine_like.pid)
+    with pytest.raises(UserFacingError, match=f"process {engine_like.pid}"):
+        convergence.clear_locks(Mock(), state, _silent)
+    assert path.exists()
+
+
+def test_the_engine_of_a_killed_run_is_ended_first(tmp_path: Path, engine_like: subprocess.Popen[bytes]) -> None:
+    """Prevents an engine that nobody watches from working against the next run."""
+    pid_file = tmp_path / "engine.pid"
+    pid_file.write_text(str(engine_like.pid))
+    convergence.end_abandoned_engine(pid_file, _silent)
+    assert engine_like.wait(5) == -signal.SIGINT
+    assert not pid_file.exists()
+
+
+def test_a_number_that_another_program_has_by_now_is_left_alone(tmp_path: Path) -> None:
+    """Prevents `make up` from ending a stranger's process whose number an old file names."""
+    pid_file = tmp_path / "engine.pid"
+    with subprocess.Popen(["sleep", "300"]) as other:
+        pid_file.write_text(str(other.pid))
+        convergence.end_abandoned_engine(pid_file, _silent)
+        assert other.poll() is None
+        other.kill()
+    assert not pid_file.exists()
+
+
+def test_pending_operations_are_forgotten_and_nothing_else(tmp_path: Path) -> None:
+    """Prevents the engine's refusal to go on, and the loss of resources while it is cleared."""
+    urn = "urn:pulumi:probe::agent-fleet::docker:index/container:Container::api"
+    pending = [{"resource": {"urn": urn}, "type": "creating"}]
+    state = _state(tmp_path, [], pending_operations=pending)
+    engine, said = Mock(), list[str]()
+    engine.checked.return_value = json.dumps({"deployment": {"resources": [1, 2], "pending_operations": pending}})
+    assert convergence.clear_pending(engine, state, said.append)
+    assert json.loads(engine.checked.call_args.kwargs["given"])["deployment"] == {
+        "resources": [1, 2],
+        "pending_operations": [],
+    }
+    assert "api" in said[0]
+    assert not convergence.clear_pending(engine, _state(tmp_path, []), said.append)
