@@ -15,6 +15,9 @@ from starlette.routing import Route
 from fleet_runtime.config import Listen
 
 
+_BACKLOG = 1024
+
+
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the role stops it, in its own order."""
 
@@ -36,13 +39,13 @@ def make_server(app: Any, *, shutdown_seconds: float = 5) -> Server:
             ws="none",
             timeout_keep_alive=30,
             timeout_graceful_shutdown=max(1, round(shutdown_seconds)),
-            backlog=1024,
+            backlog=_BACKLOG,
         )
     )
 
 
 def bind(listen: Listen) -> socket.socket:
-    """Return a socket bound to an address; raises OSError, naming the address, if it is taken."""
+    """Return a listening socket; raises OSError, naming the address, if it is taken."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,6 +54,8 @@ def bind(listen: Listen) -> socket.socket:
     except OSError as error:
         bound.close()
         raise OSError(error.errno, f"cannot listen on {listen.host}:{listen.port}: {error.strerror}") from None
+    # From here on a client is not refused but waits for the server to start.
+    bound.listen(_BACKLOG)
     bound.setblocking(False)
     return bound
 
