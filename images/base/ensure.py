@@ -28,6 +28,9 @@ ANSWER_SECONDS = 15.0
 DISK_BYTES = 1_500_000_000
 """Free space that making the base needs: the system, its packages, and the image."""
 
+FULL_BYTES = 20_000_000
+"""Less than this after a failure, and the failure was a full disk."""
+
 Report = Callable[[str], None]
 
 
@@ -196,7 +199,7 @@ def _need_debootstrap(log: Path, report: Report) -> None:
 
 def _import(docker: str, tag: str, root: Path) -> None:
     """Docker gives the tag only when the whole archive has arrived, so a broken-off run leaves no half image."""
-    changes = ["CMD bash", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    changes = ['CMD ["bash"]', "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     changes += ["LABEL agent-fleet.base=debootstrap", f"LABEL agent-fleet.base.release={root_filesystem.RELEASE}"]
     flags = [part for change in changes for part in ("--change", change)]
     with subprocess.Popen(
@@ -220,8 +223,9 @@ def _import(docker: str, tag: str, root: Path) -> None:
 def _explain(error: CommandError, log: Path) -> str:
     text = error.output.lower()
     last = error.output.strip().rpartition("\n")[2]
-    if "no space left" in text:
-        return f"The disk is full: {last}\nFree about {DISK_BYTES // 1_000_000_000 + 1} GB, then run this again."
+    # debootstrap says only which package it was at: what tar said to it went to the full disk.
+    if "no space left" in text or shutil.disk_usage(log.parent).free < FULL_BYTES:
+        return f"The disk with {log.parent} is full.\nFree about {DISK_BYTES // 1_000_000} MB, then run this again."
     if any(
         words in text
         for words in ("couldn't download", "failed getting release", "could not resolve", "temporary failure")

@@ -2,21 +2,18 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import docker
 import pytest
+from containers import Start
 from docker import DockerClient
 from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
-from image_builds import CHECKOUT, build
+from image_builds import CHECKOUT, NAMES, build
 
 from images.base.ensure import TAG, ensure_base
-
-NAMES = ("runtime", "sandbox", "postgres")
-
-Start = Callable[..., Container]
 
 
 @pytest.fixture(scope="session")

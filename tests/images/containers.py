@@ -7,6 +7,9 @@ from typing import Any
 
 from docker.models.containers import Container
 
+Start = Callable[..., Container]
+"""Starts a container from an image; a fixture."""
+
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """Ask until `condition` gives something true, and return it; fail with `what` after `seconds`."""

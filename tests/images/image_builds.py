@@ -10,6 +10,8 @@ from engine.standins.build_run import BuildRunner
 from engine.standins.engine_log import EngineLog, StatusLine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+NAMES = ("runtime", "sandbox", "postgres")
+"""The images that a fleet is built of; each is a folder of images/."""
 
 
 def build(context: Path, tag: str) -> str:

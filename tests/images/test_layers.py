@@ -6,9 +6,9 @@ from typing import Any
 
 import certifi
 import pytest
-from conftest import NAMES, Start
-from containers import ended
+from containers import Start, ended
 from docker import DockerClient
+from image_builds import NAMES
 from image_layers import Entry, read
 
 from architectures.host_certificates import ca_bundle

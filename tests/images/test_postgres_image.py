@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Start
-from containers import ended, logs, run_inside, state, wait_for
+from containers import Start, ended, logs, run_inside, state, wait_for
 from docker import DockerClient
 from docker.models.containers import Container
 

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Start
-from containers import ended, run_inside, state, wait_for
+from containers import Start, ended, run_inside, state, wait_for
 from docker import DockerClient
 from docker.errors import NotFound
 from image_builds import CHECKOUT, build
