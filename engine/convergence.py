@@ -65,6 +65,21 @@ def end_abandoned_engine(pid_file: Path, report: Report) -> None:
     pid_file.unlink(missing_ok=True)
 
 
+def mend_checkpoint(state: StackState, report: Report) -> bool:
+    """Replace a damaged checkpoint by the one before it, before anything looks like an orphan. Return whether it did."""
+    if not state.exists() or state.readable():
+        return False
+    if not state.restore():
+        raise UserFacingError(
+            f"The state of the stack {state.stack} is damaged: {state.checkpoint} is no whole checkpoint, and neither is "
+            "its backup.",
+            "Put a good copy back (.fleet/state/.pulumi/history has one for each run), or give the stack up with "
+            "`make down`.",
+        )
+    report("The state was damaged (a full disk, or a crash while it was written): going on from the one before.")
+    return True
+
+
 def clear_locks(cli: PulumiCli, state: StackState, report: Report) -> bool:
     """Remove locks whose holders are gone. Return whether there were any."""
     locks = state.locks()

@@ -1,6 +1,7 @@
 """What the file backend holds of a stack, read straight from its checkpoint: no engine, no passphrase needed."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,26 @@ class StackState:
         """Whether the stack has been initialised."""
         return self.checkpoint.exists()
 
+    @property
+    def backup(self) -> Path:
+        """The checkpoint before the last one, which the engine keeps."""
+        return self.checkpoint.with_name(f"{self.checkpoint.name}.bak")
+
     def readable(self) -> bool:
         """Whether the checkpoint is there and whole."""
-        return self._latest() is not None
+        return self._latest(self.checkpoint) is not None
 
-    def _latest(self) -> dict[str, Any] | None:
+    def restore(self) -> bool:
+        """Put the backup in the place of a damaged checkpoint; False where that is no better."""
+        if self._latest(self.backup) is None:
+            return False
+        self.checkpoint.rename(self.checkpoint.with_name(f"{self.checkpoint.name}.damaged"))
+        shutil.copyfile(self.backup, self.checkpoint)
+        return True
+
+    def _latest(self, path: Path) -> dict[str, Any] | None:
         try:
-            document = json.loads(self.checkpoint.read_text())
+            document = json.loads(path.read_text())
             # `pulumi stack import` writes these two names with capitals; the engine reads both.
             checkpoint = {name.lower(): value for name, value in document["checkpoint"].items()}
             return checkpoint.get("latest") or {}
@@ -50,11 +64,11 @@ class StackState:
 
     def resources(self) -> list[dict[str, Any]]:
         """All resources, as the engine wrote them."""
-        return (self._latest() or {}).get("resources") or []
+        return (self._latest(self.checkpoint) or {}).get("resources") or []
 
     def pending(self) -> list[dict[str, Any]]:
         """Operations that had begun when the engine ended."""
-        return (self._latest() or {}).get("pending_operations") or []
+        return (self._latest(self.checkpoint) or {}).get("pending_operations") or []
 
     def identities(self, kind: str) -> set[str]:
         """The ids of all resources of one type."""

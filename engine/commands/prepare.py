@@ -2,7 +2,7 @@
 
 import os
 
-from engine import docker_daemon
+from engine import docker_daemon, plugins, versions
 from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.images import ensure_base_image
@@ -14,8 +14,8 @@ def prepare(session: Session) -> None:
 
     Without Docker the tests that need it are skipped with the reason, except under CI, where that is a failure.
     """
-    session.engine()
-    session.engine("stand-ins")
+    session.engine("stand-ins", versions.PROVIDERS)
+    plugins.provide(session.paths, "fleet", say)
     try:
         docker_daemon.ensure_daemon(say, session.paths)
         ensure_base_image(say)

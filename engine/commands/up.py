@@ -55,7 +55,8 @@ def _converge(session: Session, cli: PulumiCli, client: docker.DockerClient) -> 
     state = session.state
     convergence.end_abandoned_engine(session.paths.engine_process(session.stack), say)
     session.initialise(cli)
-    dirty = convergence.clear_locks(cli, state, say)
+    dirty = convergence.mend_checkpoint(state, say)
+    dirty = convergence.clear_locks(cli, state, say) or dirty
     dirty = convergence.clear_pending(cli, state, say) or dirty
     objects = FleetObjects(client, session.fleet)
     convergence.remove_orphans(objects, state, say)

@@ -52,6 +52,23 @@ def test_a_broken_checkpoint_holds_nothing_and_says_so(tmp_path: Path) -> None:
     assert state.resources() == []
 
 
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(tmp_path: Path) -> None:
+    """Prevents a whole fleet from being removed as orphans because its state cannot be read."""
+    state = _state(tmp_path, [{"type": CONTAINER, "id": "abc", "custom": True}])
+    assert not convergence.mend_checkpoint(state, _silent)
+    state.backup.write_text(state.checkpoint.read_text())
+    state.checkpoint.write_text('{"version": 3, "checkp')
+    said: list[str] = []
+    assert convergence.mend_checkpoint(state, said.append)
+    assert state.identities(CONTAINER) == {"abc"}
+    assert said
+    state.checkpoint.write_text("")
+    state.backup.write_text("")
+    with pytest.raises(UserFacingError, match="is damaged"):
+        convergence.mend_checkpoint(state, _silent)
+    assert not convergence.mend_checkpoint(StackState(tmp_path, "other"), _silent)
+
+
 def test_resources_outside_docker_are_told_apart(tmp_path: Path) -> None:
     """Prevents `make down` from forgetting a cloud's resources because the containers could be removed by label."""
     own = [{"type": CONTAINER, "custom": True}, {"type": "pulumi:providers:random", "custom": True}]
