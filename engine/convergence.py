@@ -66,13 +66,12 @@ def end_abandoned_engine(pid_file: Path, report: Report) -> None:
 
 
 def mend_checkpoint(state: StackState, report: Report) -> bool:
-    """Replace a damaged checkpoint by the one before it, before anything looks like an orphan. Return whether it did."""
+    """Replace a damaged checkpoint by the one before, so that nothing looks like an orphan. Return whether it did."""
     if not state.exists() or state.readable():
         return False
     if not state.restore():
         raise UserFacingError(
-            f"The state of the stack {state.stack} is damaged: {state.checkpoint} is no whole checkpoint, and neither is "
-            "its backup.",
+            f"The state of the stack {state.stack} is damaged: neither {state.checkpoint} nor its backup is whole.",
             "Put a good copy back (.fleet/state/.pulumi/history has one for each run), or give the stack up with "
             "`make down`.",
         )
