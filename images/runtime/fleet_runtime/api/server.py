@@ -17,7 +17,7 @@ from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.doorbell import Bell, PostgresDoorbell
 from fleet_runtime.migrations.runner import migrate
-from fleet_runtime.store.sweeping import Sweeper
+from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import ApiMetrics
@@ -90,7 +90,7 @@ async def _prepare(runtime: ApiRuntime, url: str) -> None:
 async def _sweep(runtime: ApiRuntime) -> None:
     await runtime.prepared.wait()
     settings = runtime.settings
-    sweeper = Sweeper(runtime.database, grace_seconds=1.5 * settings.lease_renew_seconds)
+    sweeper = Sweeper(runtime.database, grace_seconds=outage_grace_seconds(settings.lease_renew_seconds))
     await run_sweeper(sweeper, runtime.doorbell, runtime.metrics.swept, interval_seconds=settings.sweep_seconds)
 
 

@@ -65,6 +65,14 @@ class Swept:
     forgotten: int = 0
 
 
+_RECONNECT_SECONDS = 5.0
+
+
+def outage_grace_seconds(lease_renew_seconds: float) -> float:
+    """Return how long leases are left alone after the database has started: to reconnect, and for a late renewal."""
+    return _RECONNECT_SECONDS + 1.5 * lease_renew_seconds
+
+
 class Sweeper:
     """The part of the store that needs nobody to ask for it."""
 

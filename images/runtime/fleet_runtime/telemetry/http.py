@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from fleet_runtime.config import Listen
 
-
 _BACKLOG = 1024
 
 

@@ -11,7 +11,7 @@ from fleet_runtime.config import WorkerSettings
 from fleet_runtime.database import Database
 from fleet_runtime.doorbell import PostgresDoorbell
 from fleet_runtime.sandboxd.client import SandboxdClient, Sandboxes, SandboxLost, SandboxRefused
-from fleet_runtime.store.sweeping import Sweeper
+from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import WorkerMetrics
@@ -39,7 +39,7 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
     doorbell = PostgresDoorbell(url, application_name=f"{settings.name}-worker-doorbell")
     metrics = WorkerMetrics()
     worker = Worker(settings, database, doorbell, sandboxes, metrics)
-    sweeper = Sweeper(database, grace_seconds=1.5 * settings.lease_renew_seconds)
+    sweeper = Sweeper(database, grace_seconds=outage_grace_seconds(settings.lease_renew_seconds))
 
     async def exposition() -> bytes:
         metrics.sandboxes_healthy.set(worker.sandboxes_healthy)
