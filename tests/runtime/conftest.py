@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Generator
@@ -30,9 +31,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the server, in the process that started the others and outlives them."""
     if hasattr(config, "workerinput") or _SHARED not in os.environ:
         return
-    noted = Path(os.environ.pop(_SHARED), "server.json")
+    folder = Path(os.environ.pop(_SHARED))
+    noted = folder / "server.json"
     if noted.exists():
         _noted_server(noted).remove()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _noted_server(noted: Path) -> Server:
