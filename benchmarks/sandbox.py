@@ -29,6 +29,8 @@ MEBIBYTE = 1024 * 1024
 PROGRAM = "print(6 * 7)"
 WARM = 4
 HARDENED = [
+    # The image's interpreter turns into the runner where it is process 1.
+    "--init",
     "--network=none",
     "--cap-drop=ALL",
     "--read-only",
