@@ -74,7 +74,11 @@ class WorkerMetrics:
             registry=self.registry,
         )
         self.start_seconds = Histogram(
-            "sandbox_start_seconds", "Wait for a sandbox.", ("warm",), buckets=_START_BUCKETS, registry=self.registry
+            "job_start_seconds",
+            "From the claim until the code starts.",
+            ("warm",),
+            buckets=_START_BUCKETS,
+            registry=self.registry,
         )
         self.wait_seconds = Histogram(
             "queue_wait_seconds",
