@@ -3,9 +3,8 @@
 import re
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
-
 from deployed_stack import DeployedStack
+from prometheus_client.parser import text_string_to_metric_families
 
 _READ = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/metrics', timeout=10).read().decode())"
 _BUCKETS = ["0.1", "0.5", "1.0", "2.0", "5.0", "10.0", "30.0", "+Inf"]
@@ -14,7 +13,7 @@ _BUCKETS = ["0.1", "0.5", "1.0", "2.0", "5.0", "10.0", "30.0", "+Inf"]
 def _exposition(stack: DeployedStack, role: str) -> str:
     answer = stack.container(role).exec_run(["/opt/fleet/bin/python", "-c", _READ])
     assert answer.exit_code == 0, answer.output
-    return answer.output.decode()
+    return bytes(answer.output).decode()
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
