@@ -13,7 +13,8 @@ _BUCKETS = ["0.1", "0.5", "1.0", "2.0", "5.0", "10.0", "30.0", "+Inf"]
 def _exposition(stack: DeployedStack, role: str) -> str:
     answer = stack.container(role).exec_run(["/opt/fleet/bin/python", "-c", _READ])
     assert answer.exit_code == 0, answer.output
-    return bytes(answer.output).decode()
+    assert isinstance(answer.output, bytes)
+    return answer.output.decode()
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
