@@ -65,7 +65,7 @@ def runtime(request: pytest.FixtureRequest, docker_client: docker.DockerClient) 
     """Each OCI runtime that Docker knows here."""
     if request.param not in docker_client.info()["Runtimes"]:
         # gVisor is not something that every machine can have, so this is no failure under CI.
-        pytest.skip(f"the runtime {request.param} is not registered with Docker")
+        pytest.skip(f"cannot be had here: the runtime {request.param}, which is not registered with Docker")
     return request.param
 
 
