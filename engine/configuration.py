@@ -1,5 +1,7 @@
 """The stack's settings as the engine gets them: a copy, because the engine writes its salt beside them."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from engine.paths import PROJECT, Paths
 from engine.report import private_file
 
 KEY = "agent-fleet:fleet"
+_CHECK_SECONDS = 60
 
 
 def _salt(path: Path) -> str | None:
@@ -46,6 +49,25 @@ def fleet_settings(path: Path) -> Mapping[str, Any]:
     config = document.get("config") if isinstance(document, dict) else None
     settings = config.get(KEY) if isinstance(config, dict) else None
     return settings if isinstance(settings, dict) else {}
+
+
+def check(paths: Paths, stack: str, path: Path) -> None:
+    """Refuse wrong settings, all faults at once, before anything is made. In a process: they are the program's code."""
+    checked = subprocess.run(
+        [sys.executable, "-m", "settings.check", stack, str(path.resolve())],
+        cwd=paths.root,
+        capture_output=True,
+        text=True,
+        timeout=_CHECK_SECONDS,
+        check=False,
+    )
+    if checked.returncode == 1 and checked.stdout:
+        raise UserFacingError(checked.stdout.rstrip(), f"Correct {path} and run the command again.")
+    if checked.returncode:
+        raise UserFacingError(
+            f"The settings in {path} could not be checked: {checked.stderr.strip().rpartition(chr(10))[2]}",
+            "This is a fault of agent-fleet, not of your settings.",
+        )
 
 
 def copy(paths: Paths, stack: str, given: Path | None = None) -> Path:

@@ -14,6 +14,7 @@ def preview(session: Session, settings_file: Path | None) -> None:
     """Preview a stack. One that was never deployed is previewed against a state that is thrown away."""
     source = configuration.source(session.paths, session.stack, settings_file)
     settings = configuration.fleet_settings(source)
+    configuration.check(session.paths, session.stack, source)
     on_docker = settings.get("architecture", "vm") == "vm" and settings.get("target", "docker") == "docker"
     with session.alone():
         temporary: Path | None = None

@@ -23,6 +23,7 @@ def up(session: Session, settings_file: Path | None) -> None:
     """Deploy the stack and prove that it works."""
     source = configuration.source(session.paths, session.stack, settings_file)
     settings = configuration.fleet_settings(source)
+    configuration.check(session.paths, session.stack, source)
     with session.alone():
         client = docker_daemon.ensure_daemon(say, session.paths)
         _check_before(session, client, settings)

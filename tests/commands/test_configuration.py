@@ -99,3 +99,38 @@ def test_the_environment_is_the_checkouts_own(paths: Paths, tmp_path: Path) -> N
     assert (tmp_path / "state").is_dir()
     other = engine_environment(paths, plugins="stand-ins", base=base)
     assert other["PULUMI_HOME"] != environment["PULUMI_HOME"]
+
+
+def _refusal(tmp_path: Path, settings: str) -> UserFacingError | None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"config:\n  agent-fleet:fleet: {settings}\n")
+    try:
+        configuration.check(Paths(Path(__file__).parents[2]), "local", file)
+    except UserFacingError as error:
+        return error
+    return None
+
+
+def test_wrong_settings_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    """Prevents a misspelt key from costing the minutes that a first run takes before the program sees it."""
+    error = _refusal(tmp_path, "{architecture: vm, api: {prot: 1, queue_limit: 0}}")
+    assert error is not None
+    assert "fleet.api.prot" in error.message
+    assert "port" in error.message
+    assert "fleet.api.queue_limit" in error.message
+    assert "settings.yaml" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "settings", ["{architecture: vm}", "{architecture: vm, api: {port: {secure: v1:abc}}}", "{secure: v1:abc}"]
+)
+def test_settings_in_order_or_for_the_program_alone_pass(tmp_path: Path, settings: str) -> None:
+    """Prevents an encrypted value, which only the engine can read, from being refused as a wrong one."""
+    assert _refusal(tmp_path, settings) is None
+
+
+def test_a_file_without_settings_is_refused(tmp_path: Path) -> None:
+    """Prevents an empty settings file from being found out half-way."""
+    error = _refusal(tmp_path, "null")
+    assert error is not None
+    assert "architecture: vm" in error.message
