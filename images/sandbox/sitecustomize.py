@@ -3,6 +3,6 @@
 import os
 
 if os.getpid() == 1:
-    from fleet_sandbox.runner import main
+    from fleet_sandbox.first import main
 
     main()

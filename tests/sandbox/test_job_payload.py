@@ -1,7 +1,7 @@
 """The payload: what the API encodes is what the runner decodes, and nothing else is decoded at all."""
 
 import contextlib
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -23,14 +23,11 @@ LANGUAGES = st.sampled_from(["python", "bash", "node"])
 
 def runner_job() -> ModuleType:
     """The runner's own decoder, which lives in the sandbox image and imports nothing of the runtime."""
-    path = PROJECT / "images" / "sandbox" / "fleet_sandbox" / "job.py"
-    spec = importlib.util.spec_from_file_location("runner_job", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["runner_job"] = module
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(PROJECT / "images" / "sandbox"))
+    try:
+        return importlib.import_module("fleet_sandbox.job")
+    finally:
+        sys.path.pop(0)
 
 
 RUNNER = runner_job()

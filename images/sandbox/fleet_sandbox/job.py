@@ -4,8 +4,9 @@ import json
 import os
 import struct
 
+from fleet_sandbox.first import MAIN_FILES
+
 LENGTH = struct.Struct(">I")
-MAIN_FILES = {"python": "main.py", "bash": "main.sh", "node": "main.js"}
 
 
 class JobError(Exception):

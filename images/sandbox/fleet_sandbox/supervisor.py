@@ -19,10 +19,10 @@ DRAIN_SECONDS = 5.0
 class Output:
     """One of the job's two output pipes."""
 
-    def __init__(self, kind: bytes) -> None:
-        """Open the pipe; `kind` is the letter of its frames."""
+    def __init__(self, kind: bytes, read_end: int) -> None:
+        """Take the pipe's reading end; `kind` is the letter of its frames."""
         self.kind = kind
-        self.read_end, self.write_end = os.pipe()
+        self.read_end = read_end
         os.set_blocking(self.read_end, False)
         self.seen = 0
         self.open = True

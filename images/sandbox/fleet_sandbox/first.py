@@ -1,0 +1,88 @@
+"""What the first process of a sandbox does first: it forks the process that will become the job.
+
+That happens before the runner loads anything for itself, so the job gets an interpreter as bare as `python3 main.py`
+would be, but for WARM_MODULES. Nothing may be imported here that Python has not loaded anyway.
+"""
+
+import _signal  # pyright: ignore[reportMissingImports] - signal itself would load more
+import gc
+import os
+import sys
+
+MAIN_FILES = {"python": "main.py", "bash": "main.sh", "node": "main.js"}
+PROGRAMS = {"bash": "/bin/bash", "node": "/usr/local/bin/node"}
+WARM_MODULES = ("collections", "datetime", "functools", "json", "math", "random", "re", "time")
+"""What most Python jobs import. Each costs every sandbox memory and every job a longer exit."""
+
+
+def main() -> None:
+    """Be PID 1. Returns only in the child of a Python job."""
+    try:
+        for name in WARM_MODULES:
+            __import__(name)
+        stdin, stdout, stderr, go, warm = (os.pipe() for _ in range(5))
+        # Spares every job a collection of all that the warm interpreter holds.
+        gc.collect()
+        gc.freeze()
+        child = os.fork()
+        if child == 0:
+            wait_as_job((stdin[0], stdout[1], stderr[1]), warm[1], go[0])
+            return
+        for end in (stdin[0], stdout[1], stderr[1], warm[1], go[0]):
+            os.close(end)
+        from fleet_sandbox.runner import serve
+
+        serve(child, stdin[1], (stdout[0], stderr[0]), go[1], warm[0])
+    except BaseException as error:
+        os.write(2, f"runner: {type(error).__name__}: {error}\n".encode(errors="replace"))
+        os._exit(70)
+    os._exit(0)
+
+
+def wait_as_job(ends: tuple[int, int, int], warm: int, go: int) -> None:
+    """In the child: keep nothing of the runner but the three standard descriptors, wait for the word, become the job.
+
+    Returns for Python only, and the interpreter goes on to run main.py.
+    """
+    try:
+        os.setsid()
+        for number, end in enumerate(ends):
+            os.dup2(end, number)
+        warm, go = (os.dup2(end, number, inheritable=False) for number, end in ((100, warm), (101, go)))
+        os.closerange(3, warm)
+        os.closerange(go + 1, os.sysconf("SC_OPEN_MAX"))
+        # Where memory runs out, of the sandbox or of the host, jobs go first.
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(score, b"1000")
+        os.close(score)
+        fresh_main()
+        os.write(warm, b"w")
+        os.close(warm)
+        word = os.read(go, 100).decode()
+        os.close(go)
+        if word[:1] == "0":
+            null = os.open("/dev/null", os.O_RDONLY)
+            os.dup2(null, 0)
+            os.close(null)
+        language = word[1:]
+        if language == "python":
+            return
+        for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+            _signal.signal(number, _signal.SIG_DFL)
+        os.execv(PROGRAMS[language], [language, MAIN_FILES[language]])  # noqa: S606 - this is what the sandbox is for
+    except BaseException as error:
+        os.write(2, f"the job cannot be started: {error}\n".encode(errors="replace"))
+        os._exit(127)
+
+
+def fresh_main() -> None:
+    """Give the job a `__main__` that the collector sees: it skips what was there when it was frozen.
+
+    With a frozen `__main__` no object of a job would be finalised at its end.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fleet_sandbox"]:
+        del sys.modules[name]
+    old = sys.modules["__main__"]
+    fresh = type(sys)("__main__")
+    fresh.__dict__.update(old.__dict__)
+    sys.modules["__main__"] = fresh
