@@ -1,10 +1,12 @@
-"""How long `make up` takes, and what the fleet that it leaves takes while nobody uses it."""
+"""How long `make up` takes, and what the fleet takes while nobody uses it."""
 
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+
+from docker.models.containers import Container
 
 from benchmarks.figures import Figure
 from benchmarks.fleet import Fleet
@@ -24,11 +26,14 @@ def deployment(fleet: Fleet) -> Iterator[Figure]:
     yield Figure("second make up, nothing changed, median of 3", again[1], "s", "make up", bar=30, samples=3)
 
 
-def memory(fleet: Fleet) -> Iterator[Figure]:
-    """Memory of the whole fleet at rest, as its control groups and the processes that hold them count it."""
+def idle(fleet: Fleet) -> Iterator[Figure]:
+    """Memory and processor time of the whole fleet at rest, as its control groups count them."""
     time.sleep(_IDLE_SECONDS)
+    before, began = _processor_seconds(fleet), time.monotonic()
+    time.sleep(_IDLE_SECONDS)
+    used, passed = _processor_seconds(fleet) - before, time.monotonic() - began
     containers = fleet.containers()
-    inside = sum(_working_set(cast(dict[str, Any], each.stats(stream=False))) for each in containers)
+    inside = sum(_working_set(_stats(each)) for each in containers)
     beside = sum(_shim(str(each.id)) for each in containers)
     how = "memory usage less inactive file cache of each container's control group (docker stats), pool of 4 warm"
     yield Figure("idle memory of the local stack, containers", inside / 1e6, "MB", how, bar=500)
@@ -39,6 +44,20 @@ def memory(fleet: Fleet) -> Iterator[Figure]:
         f"{how}; plus the proportional set size of each containerd-shim",
         bar=500,
     )
+    yield Figure(
+        "idle processor use of the local stack, containers, health checks included",
+        100 * used / passed,
+        "% of one",
+        f"processor time of each container's control group over {_IDLE_SECONDS:.0f} s",
+    )
+
+
+def _stats(container: Container) -> dict[str, Any]:
+    return cast(dict[str, Any], container.stats(stream=False))
+
+
+def _processor_seconds(fleet: Fleet) -> float:
+    return sum(_stats(each)["cpu_stats"]["cpu_usage"]["total_usage"] for each in fleet.containers()) / 1e9
 
 
 def _working_set(stats: dict[str, Any]) -> int:

@@ -78,12 +78,15 @@ def commit() -> str:
     return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
-def keep(figures: Iterable[Figure], on: dict[str, object]) -> None:
-    """Write the figures into the results and the table; those of other names stay as they are."""
+def keep(figures: Iterable[Figure], on: dict[str, object], version: str) -> None:
+    """Write the figures into the results and the table; those of other names stay as they are.
+
+    `on` is the machine and `version` the commit, both as they were when the measurement began.
+    """
     known: dict[str, dict[str, object]] = {}
     if RESULTS.exists():
         known = {each["figure"]: each for each in json.loads(RESULTS.read_text())["figures"]}
-    when, version = datetime.now(UTC).strftime("%Y-%m-%d"), commit()
+    when = datetime.now(UTC).strftime("%Y-%m-%d")
     for figure in figures:
         known[figure.figure] = {
             **asdict(figure),

@@ -139,6 +139,9 @@ class DeployedStack:
         for name in ("runtime", "sandbox", "postgres"):
             with suppress(NotFound):
                 self.docker.images.remove(f"agent-fleet/{name}:{self.fleet}")
+        for folder in ("logs", "locks"):
+            for path in (CHECKOUT / ".fleet" / folder).glob(f"{self.name}[-.]*"):
+                path.unlink(missing_ok=True)
 
     def containers(self, role: str | None = None, *, every: bool = False) -> list[Container]:
         """The fleet's containers, sandboxes included; those that run, or every one."""
