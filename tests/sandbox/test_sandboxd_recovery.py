@@ -1,6 +1,7 @@
 """sandboxd dies, stops, loses its Docker or its image, or runs full; afterwards all is as it should be."""
 
 import asyncio
+import os
 import signal
 
 import docker
@@ -61,6 +62,29 @@ async def test_a_warm_sandbox_that_dies_is_replaced_and_never_handed_out(
     await own_daemon.warm()
     names = {container.name for container in own_daemon.containers(docker_client)}
     assert not names & {container.name for container in first}
+
+
+async def test_a_warm_sandbox_whose_waiting_child_dies_is_replaced(
+    own_daemon: Daemon, docker_client: docker.DockerClient
+) -> None:
+    """The host may run out of memory and take the child alone; its runner would then wait for a job it cannot start."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can kill one process of a container from outside")
+    own_daemon.start()
+    await own_daemon.warm()
+    first = own_daemon.containers(docker_client)
+    for container in first:
+        titles, processes = (container.top()[part] for part in ("Titles", "Processes"))
+        process_ids = [int(process[titles.index("PID")]) for process in processes]
+        os.kill(max(process_ids), signal.SIGKILL)
+
+    async def all_new() -> bool:
+        names = {container.name for container in own_daemon.containers(docker_client)}
+        return len(names) >= len(first) and not names & {container.name for container in first}
+
+    await eventually(all_new, 20, "the sandboxes to be replaced")
+    await own_daemon.warm()
+    assert (await own_daemon.run("python", "print('alive')")).stdout == b"alive\n"
 
 
 async def test_a_job_whose_sandbox_is_killed_is_reported_as_terminated(

@@ -78,10 +78,11 @@ class DockerBackend:
             if self._client is None:
                 self._client = docker.APIClient(self._host, version="auto", timeout=_CALL_SECONDS)
             return work(self._client)
-        except (ImageNotFound, NotFound) as error:
+        except ImageNotFound as error:
             raise BackendError(f"Docker: {error.explanation or error}", lasting=True) from error
         except APIError as error:
-            lasting = error.status_code is not None and 400 <= error.status_code < 500 and error.status_code != 409
+            # A container that was removed (404) or is being removed (409) meanwhile says nothing about the next one.
+            lasting = error.status_code == 400
             raise BackendError(f"Docker: {error.explanation or error}", lasting=lasting) from error
         except (DockerException, requests.RequestException, OSError) as error:
             raise BackendError(f"the Docker daemon at {self._host} does not answer: {error}") from error
