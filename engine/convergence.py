@@ -154,6 +154,27 @@ class FleetObjects:
             volume.remove(force=True)
 
 
+def refuse_foreign_fleet(objects: FleetObjects, state: StackState, fleet: str) -> None:
+    """Refuse to take the place of a fleet of this name that runs and that another checkout deployed.
+
+    A run that was killed leaves a state behind, however little is in it; a checkout without one has deployed nothing.
+    """
+    if state.exists():
+        return
+    running = sorted(
+        str(container.name)
+        for container in objects.containers()
+        if container.status == "running" and container.labels.get(ROLE_LABEL) != "sandbox"
+    )
+    if running:
+        raise UserFacingError(
+            f"A fleet {fleet} runs here already, and this checkout did not deploy it: {', '.join(running)}.",
+            "Choose another name (STACK=..., with its own settings file and port), or run `make down` in the checkout "
+            "that deployed it. If that is gone: `make down` here removes the fleet with its jobs, and "
+            f"`docker rm -f {' '.join(running)}` its containers only, so that `make up` goes on with its jobs.",
+        )
+
+
 def remove_orphans(objects: FleetObjects, state: StackState, report: Report) -> None:
     """Remove the fleet's Docker objects that its state does not know.
 

@@ -44,6 +44,7 @@ def up(session: Session, settings_file: Path | None) -> None:
 
 def _check_before(session: Session, client: docker.DockerClient, settings: object) -> None:
     """All that would make the deployment fail half-way, asked before anything is changed."""
+    convergence.refuse_foreign_fleet(FleetObjects(client, session.fleet), session.state, session.fleet)
     if isinstance(settings, dict) and (wanted := port_check.wanted(settings)) is not None:
         port_check.check(*wanted, session.fleet, client)
     root = Path(client.info().get("DockerRootDir") or "/nowhere")
