@@ -6,6 +6,7 @@ the toolchain. Values that are encrypted are the program's alone to read.
 
 import json
 import sys
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,69 @@ from settings.load import fleet_name, from_config
 from settings.model import CONFIG_KEY, CONFIG_NAMESPACE
 from settings.problems import SettingsError
 
+_KEY = f"{CONFIG_NAMESPACE}:{CONFIG_KEY}"
+
 
 def main(arguments: list[str]) -> int:
     """Print every problem. Returns 0 if there is none, 1 if there are some, 2 if it was called wrongly."""
     if len(arguments) != 2:
         sys.stderr.write("usage: python -m settings.check STACK FILE\n")
         return 2
-    stack, file = arguments
-    document: Any = yaml.safe_load(Path(file).read_text())
-    config = document.get("config") if isinstance(document, dict) else None
-    given = config.get(f"{CONFIG_NAMESPACE}:{CONFIG_KEY}") if isinstance(config, dict) else None
-    if _encrypted(given):
-        return 0
     try:
-        fleet_name(stack)
-        from_config(None if given is None else json.dumps(given, default=str), secret=False)
+        check(*arguments)
     except SettingsError as error:
         sys.stdout.write(f"{error}\n")
         return 1
     return 0
+
+
+def check(stack: str, file: str) -> None:
+    """Read a stack's file as strictly as it can be read. Raises SettingsError."""
+    try:
+        document: Any = yaml.load(Path(file).read_text(), Loader=_NoDuplicates)  # noqa: S506 - a SafeLoader
+        # Everything YAML can say that a setting cannot be: dates become text, a value inside itself is refused.
+        text = json.dumps(document, default=str)
+    except yaml.YAMLError as error:
+        raise SettingsError([f"{file}: not valid YAML: {error}"]) from error
+    except ValueError as error:
+        raise SettingsError([f"{file}: a value contains itself (a YAML alias); write it out."]) from error
+    document = json.loads(text)
+    config = document.get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        config = {}
+    misplaced = [key for key in config if key.startswith(f"{CONFIG_NAMESPACE}:") and key != _KEY]
+    if misplaced:
+        raise SettingsError([_misplaced(key) for key in misplaced])
+    given = config.get(_KEY)
+    if _encrypted(given):
+        return
+    fleet_name(stack)
+    from_config(None if given is None else json.dumps(given), secret=False)
+
+
+class _NoDuplicates(yaml.SafeLoader):
+    """YAML as Pulumi reads it, but for keys that stand twice: the last one would win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Refuse a key that stands twice."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key.value, str) and key.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice in one object", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
+
+
+def _misplaced(key: str) -> str:
+    inner = key.removeprefix(f"{CONFIG_NAMESPACE}:")
+    path = inner if inner.startswith(f"{CONFIG_KEY}.") else f"{CONFIG_KEY}.{inner}"
+    return (
+        f"{key}: nothing reads this key. All settings stand in the object {_KEY}; set one with "
+        f"`pulumi config set --path '{CONFIG_NAMESPACE}:{path}' VALUE`, and remove this key with "
+        f"`pulumi config rm '{key}'`."
+    )
 
 
 def _encrypted(value: Any) -> bool:

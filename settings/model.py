@@ -55,7 +55,7 @@ class Section(BaseModel):
 
 
 class Limits(Section):
-    """What holds for the fleet as a whole. The figures are H7's."""
+    """What holds for the fleet as a whole (H7)."""
 
     max_concurrent_agents: WholeNumber = Field(default=10, ge=1, le=1_000)
     """Jobs that the fleet may run at once, over all workers."""
