@@ -3,21 +3,60 @@
 import json
 
 import pytest
-from fleet_runtime.sandboxd.client import SandboxRefused
+from fleet_runtime.sandboxd.client import RunResult, SandboxRefused
 from sandbox_daemon import Daemon, programs, source
 
 
 @pytest.mark.parametrize("program", programs("semantics"))
 async def test_a_python_job_is_the_same_as_python3_main_py(daemon: Daemon, program: str) -> None:
     """The warm interpreter must not show: no frame of the runner, no other exit code, no lost output."""
-    files = {"beside.py": b"value = 8"}
-    warm = await daemon.run("python", source(program), files=files)
-    plain = await daemon.run(
-        "bash", "exec python3 main.py </dev/null", files={**files, "main.py": source(program).encode()}
-    )
+    await assert_same_as_plain(daemon, source(program), {"beside.py": b"value = 8"})
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"json.py": b"mine = 1", "random.py": b"mine = 2"},
+        {"json/__init__.py": b"from . import decoder", "json/decoder.py": b"mine = 3"},
+        {"datetime.pyc": b"not byte code", "functools.txt": b"", "re": b""},
+        # Loaded before main.py in any case, or built in: a file does not hide these.
+        {"os.py": b"mine = 4", "time.py": b"mine = 5", "math.py": b"mine = 6", "codecs.py": b"mine = 7"},
+        # Folders that are no packages: were enum loaded a second time, re's flags would be none of its flags.
+        {"enum/notes.txt": b"", "collections/a.json": b"", "json/a.json": b""},
+    ],
+    ids=lambda files: " ".join(files),
+)
+async def test_a_python_job_imports_its_own_modules_before_warm_ones(daemon: Daemon, files: dict[str, bytes]) -> None:
+    """A job's folder comes first on the path, whatever the runner has loaded under the same name."""
+    plain = await assert_same_as_plain(daemon, IMPORTS, files)
+    assert plain.exit_code == 0, plain.stderr
+    hides = b"mine" in b"".join(files.values()) and "os.py" not in files
+    assert (b"/job/" in plain.stdout) == hides
+
+
+IMPORTS = """
+import importlib
+for name in ("codecs", "collections", "datetime", "enum", "functools", "json", "json.decoder", "math", "os", "random",
+             "re", "time"):
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        print(name, type(error).__name__, error)
+    else:
+        print(name, getattr(module, "__file__", None), getattr(module, "mine", None))
+import enum, re
+print(isinstance(re.I, enum.Flag))
+"""
+
+
+async def assert_same_as_plain(daemon: Daemon, code: str, files: dict[str, bytes]) -> RunResult:
+    """Run `code` as a Python job and as `python3 main.py` in a Bash job; return the latter's result."""
+    warm = await daemon.run("python", code, files=files)
+    plain = await daemon.run("bash", "exec python3 main.py </dev/null", files={**files, "main.py": code.encode()})
     assert (warm.reason, warm.exit_code, warm.signal) == (plain.reason, plain.exit_code, plain.signal)
     assert warm.stdout.replace(b"'main.sh', ", b"") == plain.stdout
     assert warm.stderr == plain.stderr
+    return plain
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ WARM_MODULES = ("collections", "datetime", "functools", "json", "math", "random"
 def main() -> None:
     """Be PID 1. Returns only in the child of a Python job."""
     try:
+        plain = frozenset(sys.modules)
         for name in WARM_MODULES:
             __import__(name)
         stdin, stdout, stderr, go, warm = (os.pipe() for _ in range(5))
@@ -26,7 +27,7 @@ def main() -> None:
         gc.freeze()
         child = os.fork()
         if child == 0:
-            wait_as_job((stdin[0], stdout[1], stderr[1]), warm[1], go[0])
+            wait_as_job((stdin[0], stdout[1], stderr[1]), warm[1], go[0], plain)
             return
         for end in (stdin[0], stdout[1], stderr[1], warm[1], go[0]):
             os.close(end)
@@ -39,10 +40,11 @@ def main() -> None:
     os._exit(0)
 
 
-def wait_as_job(ends: tuple[int, int, int], warm: int, go: int) -> None:
+def wait_as_job(ends: tuple[int, int, int], warm: int, go: int, plain: frozenset[str]) -> None:
     """In the child: keep nothing of the runner but the three standard descriptors, wait for the word, become the job.
 
-    Returns for Python only, and the interpreter goes on to run main.py.
+    `plain` are the modules that Python has loaded without the warm ones. Returns for Python only, and the interpreter
+    goes on to run main.py.
     """
     try:
         os.setsid()
@@ -56,6 +58,7 @@ def wait_as_job(ends: tuple[int, int, int], warm: int, go: int) -> None:
         os.write(score, b"1000")
         os.close(score)
         fresh_main()
+        hidable = modules_a_job_can_hide(plain)
         os.write(warm, b"w")
         os.close(warm)
         word = os.read(go, 100).decode()
@@ -66,6 +69,7 @@ def wait_as_job(ends: tuple[int, int, int], warm: int, go: int) -> None:
             os.close(null)
         language = word[1:]
         if language == "python":
+            drop_hidden(hidable)
             return
         for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
             _signal.signal(number, _signal.SIG_DFL)
@@ -86,3 +90,30 @@ def fresh_main() -> None:
     fresh = type(sys)("__main__")
     fresh.__dict__.update(old.__dict__)
     sys.modules["__main__"] = fresh
+
+
+def modules_a_job_can_hide(plain: frozenset[str]) -> frozenset[str]:
+    """Return the top-level modules in whose stead `python3 main.py` would import a file beside main.py.
+
+    Those of `plain` are loaded before main.py can import anything, and built-in ones are found before any file.
+    """
+    extra = {name: module for name, module in sys.modules.items() if name not in plain and "." not in name}
+    return frozenset(name for name, module in extra.items() if module.__spec__ and module.__spec__.has_location)
+
+
+def drop_hidden(hidable: frozenset[str]) -> None:
+    """Forget the warm modules that the job brings itself: its own folder comes first on the path.
+
+    Modules that stay warm keep those they have imported.
+    """
+    entries = os.listdir()  # noqa: PTH208 - pathlib would have to be loaded
+    names = hidable.intersection([entry.partition(".")[0] for entry in entries])
+    if not names:
+        return
+    # Not the finder that imports will use: what that one has seen of the folder may be stale by then.
+    finder = sys.path_hooks[-1](os.getcwd())  # noqa: PTH109 - the same
+    specs = {name: finder.find_spec(name) for name in names}
+    # Without a loader it is a folder with no __init__.py, which hides nothing.
+    hidden = {name for name, spec in specs.items() if spec and spec.loader}
+    for name in [name for name in sys.modules if name.partition(".")[0] in hidden]:
+        del sys.modules[name]
