@@ -133,7 +133,7 @@ def test_make_up_converges_after_the_engine_was_killed_at_random_moments(new_sta
     """A deployment that was cut off must need no repair by hand, and nothing of it may be left over."""
     stack = new_stack()
     chosen = random.Random(os.environ.get("FLEET_TEST_SEED"))
-    moments = [round(chosen.uniform(0.1, 14.0), 2) for _ in range(3)]
+    moments = [round(chosen.uniform(0.1, 14.0), 2) for _ in range(5)]
     for moment in moments:
         process = stack.start("up")
         wait_for(partial(_started, stack, process), "the engine has started", 120)
