@@ -9,6 +9,8 @@ CONFIG ?=
 # What `make logs` shows, and what `make test` runs: ROLE=worker, TESTS=tests/unit.
 ROLE ?=
 TESTS ?=
+# FORCE=yes: `make down` removes a running fleet too that another checkout deployed.
+FORCE ?=
 
 python := .venv/bin/python
 engine := $(python) -m engine
@@ -37,7 +39,7 @@ up: environment ## Deploy the stack to this machine's Docker and run a first job
 
 .PHONY: down
 down: environment ## Remove the stack: every container, network and volume, jobs included
-	@$(engine) down --stack '$(STACK)'
+	@$(engine) down --stack '$(STACK)' $(if $(filter yes,$(FORCE)),--force)
 
 .PHONY: status
 status: environment ## What runs, whether it is ready, and where

@@ -61,11 +61,12 @@ def up(stack: str, settings: Path | None) -> None:
 
 @cli.command()
 @_stack_option
-def down(stack: str) -> None:
+@click.option("--force", is_flag=True, help="Remove a running fleet too that this checkout did not deploy.")
+def down(stack: str, force: bool) -> None:
     """Remove a stack and everything that it made."""
     from engine.commands.down import down as run
 
-    run(_session(stack))
+    run(_session(stack), force=force)
 
 
 @cli.command()

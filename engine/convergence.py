@@ -20,6 +20,7 @@ from engine.stack_state import CONTAINER, NETWORK, VOLUME, StackState
 FLEET_LABEL = "agent-fleet.fleet"
 ROLE_LABEL = "agent-fleet.role"
 _STOP_SECONDS = 30.0
+_AT_WORK = ("running", "restarting", "paused")
 
 
 def alive(process: int) -> bool:
@@ -154,24 +155,40 @@ class FleetObjects:
             volume.remove(force=True)
 
 
-def refuse_foreign_fleet(objects: FleetObjects, state: StackState, fleet: str) -> None:
-    """Refuse to take the place of a fleet of this name that runs and that another checkout deployed.
+def _foreign_running(objects: FleetObjects, state: StackState) -> list[str]:
+    """The containers of a fleet that runs and that another checkout deployed.
 
     A run that was killed leaves a state behind, however little is in it; a checkout without one has deployed nothing.
     """
     if state.exists():
-        return
-    running = sorted(
+        return []
+    return sorted(
         str(container.name)
         for container in objects.containers()
-        if container.status == "running" and container.labels.get(ROLE_LABEL) != "sandbox"
+        if container.status in _AT_WORK and container.labels.get(ROLE_LABEL) != "sandbox"
     )
-    if running:
+
+
+def refuse_foreign_fleet(objects: FleetObjects, state: StackState, fleet: str) -> None:
+    """Refuse to take the place of a fleet of this name that runs and that another checkout deployed."""
+    if running := _foreign_running(objects, state):
         raise UserFacingError(
             f"A fleet {fleet} runs here already, and this checkout did not deploy it: {', '.join(running)}.",
             "Choose another name (STACK=..., with its own settings file and port), or run `make down` in the checkout "
-            "that deployed it. If that is gone: `make down` here removes the fleet with its jobs, and "
-            f"`docker rm -f {' '.join(running)}` its containers only, so that `make up` goes on with its jobs.",
+            f"that deployed it. If that is gone: `make down STACK={state.stack} FORCE=yes` here removes the fleet with "
+            f"its jobs, and `docker rm -f {' '.join(running)}` its containers only, so that `make up` goes on with its "
+            "jobs.",
+        )
+
+
+def refuse_foreign_removal(objects: FleetObjects, state: StackState, fleet: str) -> None:
+    """Refuse to remove a fleet of this name that runs and that another checkout deployed: its jobs would go too."""
+    if running := _foreign_running(objects, state):
+        raise UserFacingError(
+            f"A fleet {fleet} runs here, and this checkout did not deploy it: {', '.join(running)}. Nothing was "
+            "removed.",
+            "Run `make down` in the checkout that deployed it. If that is gone: "
+            f"`make down STACK={state.stack} FORCE=yes` removes the fleet with its jobs.",
         )
 
 

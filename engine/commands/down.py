@@ -17,10 +17,15 @@ from images.base.ensure import TAG as BASE
 _IMAGES = ("runtime", "sandbox", "postgres")
 
 
-def down(session: Session) -> None:
-    """Destroy the stack, remove what carries its label, and forget its secrets. Nothing to do is fine too."""
+def down(session: Session, *, force: bool = False) -> None:
+    """Destroy the stack, remove what carries its label, and forget its secrets. Nothing to do is fine too.
+
+    `force` removes a running fleet too of which this checkout has no state.
+    """
     with session.alone():
         client = _client(session)
+        if client is not None and not force:
+            convergence.refuse_foreign_removal(FleetObjects(client, session.fleet), session.state, session.fleet)
         convergence.end_abandoned_engine(session.paths.engine_process(session.stack), say)
         existed = session.state.exists()
         if existed:

@@ -185,6 +185,37 @@ def test_sandboxes_are_left_to_a_sandboxd_that_runs() -> None:
     objects.remove_container.assert_called_once_with(sandbox)
 
 
+def _container(name: str, status: str, role: str) -> Mock:
+    container = Mock(status=status, labels={convergence.ROLE_LABEL: role})
+    container.name = name
+    return container
+
+
+@pytest.mark.parametrize("status", ["running", "restarting", "paused"])
+def test_down_leaves_a_fleet_alone_that_another_checkout_deployed(tmp_path: Path, status: str) -> None:
+    """Prevents the loss of a working fleet's jobs by a `make down` in a second clone."""
+    objects = Mock()
+    objects.containers.return_value = [
+        _container("probe-database", status, "database"),
+        _container("probe-sandbox", "running", "sandbox"),
+    ]
+    with pytest.raises(UserFacingError, match=r"did not deploy it: probe-database\.") as refused:
+        convergence.refuse_foreign_removal(objects, StackState(tmp_path, "probe"), "agent-fleet-probe")
+    assert "make down STACK=probe FORCE=yes" in refused.value.remedy
+    convergence.refuse_foreign_removal(objects, _state(tmp_path, []), "agent-fleet-probe")
+
+
+def test_down_removes_what_a_killed_down_left(tmp_path: Path) -> None:
+    """Prevents remains that only FORCE removes."""
+    objects = Mock()
+    objects.containers.return_value = [
+        _container("probe-database", "exited", "database"),
+        _container("probe-api", "created", "api"),
+        _container("probe-sandbox", "running", "sandbox"),
+    ]
+    convergence.refuse_foreign_removal(objects, StackState(tmp_path, "probe"), "agent-fleet-probe")
+
+
 def test_what_is_gone_or_stopped_is_noticed(fleet: _Fleet, tmp_path: Path) -> None:
     """Prevents "unchanged" from the engine while a container was removed by hand."""
     network = fleet.network()
