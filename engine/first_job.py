@@ -4,7 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +74,8 @@ def wait_until_ready(url: str, seconds: float, tick: Callable[[str], None]) -> N
         time.sleep(0.2)
 
 
-def run(url: str, key: str) -> dict[str, Any]:
-    """Run one job to its end and return its result."""
+def run(url: str, key: str, key_resources: Sequence[str] = ()) -> dict[str, Any]:
+    """Run one job to its end and return its result. `key_resources` are the URNs of what the key is made from."""
     body = {"language": "python", "code": CODE}
     try:
         status, answer = _request(f"{url}/execute", key=key, body=body, headers={"Prefer": "wait=30"})
@@ -86,6 +86,13 @@ def run(url: str, key: str) -> dict[str, Any]:
     if status == 202:
         raise UserFacingError(
             "The first job was accepted but has not ended within 30 s.", "`make logs` shows what the workers say."
+        )
+    if status == 401:
+        replace = " ".join(f"--target-replace '{urn}'" for urn in key_resources)
+        raise UserFacingError(
+            "The first job was refused (401): the fleet does not accept the stack's own API key. It was revoked, or "
+            "the database is that of another deployment.",
+            f"Make a new key: in `make shell`, run\n  pulumi up {replace}\nand after that `make up`.",
         )
     if status >= 300:
         detail = answer.get("detail") or answer.get("title") or answer

@@ -74,6 +74,10 @@ class StackState:
         """The ids of all resources of one type."""
         return {resource["id"] for resource in self.resources() if resource["type"] == kind and resource.get("id")}
 
+    def named(self, *ends: str) -> list[str]:
+        """The URNs of all resources whose names end so."""
+        return sorted(resource["urn"] for resource in self.resources() if resource["urn"].endswith(ends))
+
     def foreign_types(self) -> set[str]:
         """Types of resources that live elsewhere than in this machine's Docker."""
         types = {resource["type"] for resource in self.resources() if resource.get("custom")}

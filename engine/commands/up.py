@@ -38,7 +38,7 @@ def up(session: Session, settings_file: Path | None) -> None:
         first_job.wait_until_ready(url, _READY_SECONDS, lambda reasons: say(f"  waiting until it is ready: {reasons}"))
         endpoint = session.paths.endpoint(session.stack)
         private_file(endpoint, json.dumps({"url": url, "api_key": key}, indent=2) + "\n")
-        result = first_job.run(url, key)
+        result = first_job.run(url, key, session.state.named("-api-key-id", "-api-key"))
     _farewell(session, url, endpoint, result, changed=show.changed())
 
 
