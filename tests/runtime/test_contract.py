@@ -42,10 +42,11 @@ def test_a_result_has_exactly_the_contracts_fields(client: httpx.Client) -> None
     assert result["queued_ms"] >= 0
 
 
-def test_waiting_is_clamped_and_said_to_be(client: httpx.Client) -> None:
+@pytest.mark.parametrize("seconds", ["5000", "99999999999", "9" * 5_000, "0" * 5_000 + "61"], ids=len)
+def test_waiting_is_clamped_and_said_to_be(client: httpx.Client, seconds: str) -> None:
     """A client must know how long the server was prepared to wait."""
     answer = client.post(
-        "/execute", json={"language": "python", "code": ""}, headers={"Prefer": "respond-async, wait=5000"}
+        "/execute", json={"language": "python", "code": ""}, headers={"Prefer": f"respond-async, wait={seconds}"}
     )
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=60"

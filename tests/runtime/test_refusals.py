@@ -77,6 +77,23 @@ def test_a_wrong_field_is_named(client: httpx.Client, body: dict[str, Any], name
 
 
 @pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"code": "a" * 100_001}, "code: has 100001 characters; at most 100000 are allowed"),
+        ({"code": "\ud800"}, "code: holds a lone surrogate, which is not valid Unicode"),
+        ({"code": "a\0b"}, "code: holds a NUL character, which is not allowed in text"),
+        ({"idempotency_key": "k" * 256}, "idempotency_key: has 256 characters; at most 255 are allowed"),
+        ({"idempotency_key": ""}, "idempotency_key: must not be empty"),
+        ({"files": {f"f{n}": "" for n in range(1_001)}}, "files: has more than 1000 entries"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_limit_is_told_in_the_fields_own_terms(client: httpx.Client, body: dict[str, Any], message: str) -> None:
+    """A text that is too long has too many characters, and only files have entries."""
+    assert problem(post(client, **body), 422)["detail"] == message
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"{", b"null", b"[]", b'"x"', b"\xff", b'{"a":' * 50_000, b"1" * 5_000, b'{"language": "python"}'],
     ids=lambda value: repr(value)[:20],
@@ -157,6 +174,12 @@ def test_an_unknown_job_is_not_found(client: httpx.Client, identifier: str) -> N
     """What cannot be an id is simply a job that does not exist."""
     problem(client.get(f"/result/{identifier}"), 404)
     problem(client.delete(f"/jobs/{identifier}"), 404)
+
+
+@pytest.mark.parametrize("path", ["/jobs/", "/ready/", "/health/", "/execute/"])
+def test_a_slash_too_many_is_another_path(client: httpx.Client, path: str) -> None:
+    """A redirect would be an answer that the document does not declare."""
+    problem(client.get(path), 404)
 
 
 def test_an_unknown_path_and_a_wrong_method_are_problems_too(client: httpx.Client) -> None:

@@ -18,9 +18,15 @@ _DESCRIPTION = "Runs untrusted code as jobs: accepted means committed, and a res
 
 def create_app(runtime: ApiRuntime) -> ASGIApp:
     """Return the application for these parts."""
-    # No interactive pages: they load scripts from elsewhere, and this service may have no way there.
+    # No interactive pages: they load scripts from elsewhere, and this service may have no way there. No redirects:
+    # the document declares none, and a client that follows one may leave its key or its body behind.
     app = FastAPI(
-        title="agent-fleet execution API", version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None
+        title="agent-fleet execution API",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.runtime = runtime
     app.include_router(execute.router)

@@ -123,6 +123,10 @@ def _message(error: ErrorDetails) -> str:
             return "is missing"
         case "too_long":
             return f"has more than {MAXIMUM_FILES} entries"
+        case "string_unicode":
+            return "holds a lone surrogate, which is not valid Unicode"
+        case "string_too_short":
+            return "must not be empty"
         case "string_too_long":
             context = error.get("ctx", {})
             return f"has {len(str(error['input']))} characters; at most {context.get('max_length')} are allowed"

@@ -22,6 +22,7 @@ def _plain(value: str) -> str:
     return value
 
 
+# A length stands before the validator, not on Text: after it, pydantic counts entries and not characters.
 Text = Annotated[str, AfterValidator(_plain)]
 
 
@@ -47,7 +48,7 @@ class JobOptions(BaseModel):
     timeout_seconds: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="wall-clock time that the program may take"
     )
-    idempotency_key: Annotated[Text, Field(min_length=1, max_length=255)] | None = Field(
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain)] | None = Field(
         default=None, description="the same key and body give the same job until its result expires"
     )
     priority: int | None = Field(
@@ -67,7 +68,7 @@ class LanguageJob(JobOptions):
     """Code to run."""
 
     language: Text = Field(description="what to run the code with")
-    code: Annotated[Text, Field(max_length=MAXIMUM_CODE_CHARACTERS)] = Field(
+    code: Annotated[str, Field(max_length=MAXIMUM_CODE_CHARACTERS), AfterValidator(_plain)] = Field(
         description="the program, written to main.<ext> in the working directory and run from there"
     )
 

@@ -10,7 +10,7 @@ from fleet_runtime.database import DatabaseAway
 from fleet_runtime.store.results import Results
 
 MAXIMUM_WAIT_SECONDS = 60
-_PREFERENCE = re.compile(r"""\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:;.*)?""", re.IGNORECASE)
+_PREFERENCE = re.compile(r"""\s*wait\s*=\s*"?(\d+)"?\s*(?:;.*)?""", re.IGNORECASE)
 
 
 def wait_preference(values: Iterable[str]) -> int | None:
@@ -22,7 +22,9 @@ def wait_preference(values: Iterable[str]) -> int | None:
         for preference in value.split(","):
             found = _PREFERENCE.fullmatch(preference)
             if found is not None:
-                return min(int(found[1]), MAXIMUM_WAIT_SECONDS)
+                # Python refuses to read a number of thousands of digits.
+                digits = found[1].lstrip("0")
+                return min(int(digits[:9] or "0"), MAXIMUM_WAIT_SECONDS)
     return None
 
 
