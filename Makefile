@@ -11,12 +11,13 @@ ROLE ?=
 TESTS ?=
 # FORCE=yes: `make down` removes a running fleet too that another checkout deployed.
 FORCE ?=
+# In the environment and not on the engine's command line, where a quote in a value would be the shell's.
+export STACK CONFIG ROLE
 
 python := .venv/bin/python
 engine := $(python) -m engine
 pytest := $(python) -m pytest
 uv := .venv/bin/uv
-options = --stack '$(STACK)' $(if $(CONFIG),--config '$(CONFIG)')
 sources := __main__.py settings architectures components engine images tests benchmarks
 scripts := .ci/run $(shell find engine images -name '*.sh')
 
@@ -35,27 +36,27 @@ environment:
 
 .PHONY: up
 up: environment ## Deploy the stack to this machine's Docker and run a first job
-	@$(engine) up $(options)
+	@$(engine) up
 
 .PHONY: down
 down: environment ## Remove the stack: every container, network and volume, jobs included
-	@$(engine) down --stack '$(STACK)' $(if $(filter yes,$(FORCE)),--force)
+	@$(engine) down $(if $(filter yes,$(FORCE)),--force)
 
 .PHONY: status
 status: environment ## What runs, whether it is ready, and where
-	@$(engine) status --stack '$(STACK)'
+	@$(engine) status
 
 .PHONY: logs
 logs: environment ## The fleet's logs, followed; ROLE=api, worker, sandboxd or database for one part
-	@$(engine) logs --stack '$(STACK)' --role '$(ROLE)'
+	@$(engine) logs
 
 .PHONY: preview
 preview: environment ## What `up` would change; builds and pushes nothing
-	@$(engine) preview $(options)
+	@$(engine) preview
 
 .PHONY: shell
 shell: environment ## A shell in which plain `pulumi` works on the stack
-	@$(engine) shell $(options)
+	@$(engine) shell
 
 .PHONY: test
 test: environment ## Everything that CI runs: lint, then all tests, cheapest first; TESTS=path for a part

@@ -1,6 +1,7 @@
 """`python -m engine <command>`: what the Makefile calls."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from engine.commands.session import Session
 from engine.errors import UserFacingError
@@ -18,23 +20,30 @@ from engine.paths import CHECKOUT, Paths
 from engine.pulumi_cli import Interrupted
 
 _INTERRUPTED = 130  # as shells report SIGINT
+_STACK = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 def _stack(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    del context, parameter
-    if not value.replace("-", "").isalnum() or not value[0].isalpha() or value != value.lower() or len(value) > 40:
+    del parameter
+    # click takes an empty variable for none: `make down STACK=$UNSET` must not take down the default stack.
+    defaulted = context.get_parameter_source("stack") is ParameterSource.DEFAULT
+    if (defaulted and os.environ.get("STACK") == "") or not _STACK.fullmatch(value):
+        value = "" if defaulted else value
         raise UserFacingError(
-            f"STACK is {value!r}; a stack's name has lower-case letters, digits and hyphens, begins with a letter, and "
-            "is at most 40 long.",
+            f"STACK is {value!r}; a stack's name has lower-case letters (a to z), digits and hyphens, begins and ends "
+            "with a letter or a digit, and is at most 40 long.",
             "The stacks are the files Pulumi.<stack>.yaml; local is the default.",
         )
     return value
 
 
-_stack_option = click.option("--stack", default="local", callback=_stack, help="The stack; local if not given.")
+_stack_option = click.option(
+    "--stack", default="local", envvar="STACK", callback=_stack, help="The stack; local if not given."
+)
 _config_option = click.option(
     "--config",
     "settings",
+    envvar="CONFIG",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The settings file; Pulumi.<stack>.yaml if not given.",
 )
@@ -91,7 +100,7 @@ def status(stack: str) -> None:
 
 @cli.command()
 @_stack_option
-@click.option("--role", default=None, help="api, worker, sandboxd or database; all if not given.")
+@click.option("--role", default=None, envvar="ROLE", help="api, worker, sandboxd or database; all if not given.")
 @click.option("--lines", default=50, help="How many of the last lines of each.")
 @click.option("--follow/--no-follow", default=True, help="Go on until Ctrl-C.")
 def logs(stack: str, role: str | None, lines: int, follow: bool) -> None:

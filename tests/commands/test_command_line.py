@@ -31,13 +31,29 @@ def _engine(*arguments: str, **environment: str) -> tuple[int, str]:
     return process.returncode, process.stdout + process.stderr
 
 
-@pytest.mark.parametrize("stack", ["Local", "1st", "a_b", "a" * 41, "a/b", ""])
+@pytest.mark.parametrize("stack", ["Local", "-a", "a-", "a_b", "a" * 41, "a/b", "é", "a٣", "a\n", ""])
 def test_a_name_that_is_no_stacks_is_refused_before_anything_is_done(stack: str) -> None:
     """Prevents Docker objects and files with names that nothing can remove."""
     code, output = _engine("down", f"--stack={stack}")
     assert code == 1
     assert "Traceback" not in output
     assert "lower-case letters" in output
+
+
+@pytest.mark.parametrize("variable", ["STACK=", "STACK=it's", "STACK=a b", "STACK=a;false"])
+def test_a_variable_of_make_is_refused_and_not_run(variable: str) -> None:
+    """Prevents the default stack's removal for an empty name, and the shell's syntax errors for a quote."""
+    command = ["make", "--no-print-directory", "down", variable]
+    ended = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode
+    assert f"STACK is {variable.removeprefix('STACK=')!r}" in ended.stderr
+
+
+def test_the_settings_file_of_make_may_have_a_quote_in_its_name() -> None:
+    """Prevents a syntax error of the shell in place of what is wrong."""
+    command = ["make", "--no-print-directory", "preview", "STACK=never-there", "CONFIG=/nowhere/it's.yaml"]
+    ended = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, check=False, timeout=60)
+    assert "/nowhere/it's.yaml does not exist" in ended.stderr
 
 
 def test_a_stack_that_was_never_up_can_be_taken_down(tmp_path: Path) -> None:
