@@ -10,7 +10,7 @@ import click
 from engine import docker_daemon
 from engine.commands.session import Session
 from engine.convergence import ROLE_LABEL, FleetObjects
-from engine.report import say
+from engine.errors import UserFacingError
 
 
 def logs(session: Session, *, role: str | None, lines: int, follow: bool) -> None:
@@ -23,8 +23,8 @@ def logs(session: Session, *, role: str | None, lines: int, follow: bool) -> Non
     ]
     if not containers:
         which = f" of the role {role}" if role else ""
-        say(f"{session.fleet} has no container{which}. `make status` shows what it has.")
-        return
+        stack = "" if session.stack == "local" else f" STACK={session.stack}"
+        raise UserFacingError(f"{session.fleet} has no container{which}.", f"`make status{stack}` shows what it has.")
     lock = threading.Lock()
 
     def show(prefix: str, lines: list[bytes]) -> None:

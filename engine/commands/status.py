@@ -20,7 +20,7 @@ def status(session: Session) -> bool:
     objects = FleetObjects(docker_daemon.connect(), session.fleet)
     containers = objects.containers()
     if not containers and not session.state.exists():
-        say(f"{session.fleet} is not up. `make up` deploys it.")
+        say(f"{session.fleet} is not up. `{_up(session)}` deploys it.")
         return False
     ready = False
     if endpoint.exists():
@@ -29,7 +29,7 @@ def status(session: Session) -> bool:
         ready = found.ready
         say(f"{session.fleet}: {url}, {'ready' if ready else f'not ready: {found.reasons}'}")
     else:
-        say(f"{session.fleet} was never ready; `make up` goes on where it stopped.")
+        say(f"{session.fleet} was never ready; `{_up(session)}` goes on where it stopped.")
     own = [container for container in containers if container.labels.get(ROLE_LABEL) != "sandbox"]
     for container in sorted(own, key=lambda item: item.name):
         say(f"  {container.name:<32} {_condition(container)}")
@@ -38,10 +38,16 @@ def status(session: Session) -> bool:
     return ready
 
 
+def _up(session: Session) -> str:
+    return "make up" if session.stack == "local" else f"make up STACK={session.stack}"
+
+
 def _condition(container: Any) -> str:
     state = container.attrs["State"]
-    words = state.get("Health", {}).get("Status") or state["Status"]
-    if state["Status"] == "running":
+    words = state["Status"]
+    if words == "running":
+        # Docker keeps the last health of a container that has ended.
+        words = state.get("Health", {}).get("Status") or words
         begun = datetime.fromisoformat(state["StartedAt"][:19]).replace(tzinfo=UTC)
         minutes = int((datetime.now(UTC) - begun).total_seconds() // 60)
         since = (
