@@ -136,12 +136,19 @@ async def measure(options: argparse.Namespace, socket: Path, server: str) -> Non
 def main() -> None:
     """Start a sandboxd of this program's own, measure, and take it down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--image", default="agent-fleet/sandbox:dev", help="the sandbox image (%(default)s)")
+    parser.add_argument(
+        "--image", default="agent-fleet/sandbox:agent-fleet-local", help="the sandbox image (%(default)s)"
+    )
     parser.add_argument("--runtime", default="runc", help="runc or runsc (%(default)s)")
     parser.add_argument("--jobs", type=int, default=300, help="jobs measured (%(default)s)")
     parser.add_argument("--quiet-seconds", type=float, default=0.05, help="pause before each job (%(default)s)")
     options = parser.parse_args()
-    image = docker.from_env().images.get(options.image)
+    try:
+        image = docker.from_env().images.get(options.image)
+    except docker.errors.ImageNotFound:
+        raise SystemExit(
+            f"There is no image {options.image} here: `make up` builds it, or name one with --image."
+        ) from None
     template = {
         "image": image.id,
         "runtime": options.runtime,
