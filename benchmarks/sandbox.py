@@ -22,6 +22,7 @@ from pathlib import Path
 
 import docker
 import uvloop
+from docker.errors import ImageNotFound
 from fleet_runtime.payload import encode
 from fleet_runtime.sandboxd.client import RunRequest, SandboxdClient, SandboxLost
 
@@ -145,7 +146,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         image = docker.from_env().images.get(options.image)
-    except docker.errors.ImageNotFound:
+    except ImageNotFound:
         raise SystemExit(
             f"There is no image {options.image} here: `make up` builds it, or name one with --image."
         ) from None
