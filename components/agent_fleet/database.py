@@ -8,7 +8,7 @@ import pulumi_random as random
 
 from agent_fleet.docker_container import container_args, container_options
 from agent_fleet.labels import labels
-from agent_fleet.workload import Probe, Resources, ScratchMount, User, VolumeMount, Workload
+from agent_fleet.workload import TEMPORARY_DIRECTORY, Probe, Resources, ScratchMount, User, VolumeMount, Workload
 
 ROLE_NAME = "fleet"
 DATABASE_NAME = "fleet"
@@ -69,7 +69,7 @@ class Database(pulumi.ComponentResource):
             mounts=(
                 VolumeMount(volume=volume.name, path="/var/lib/postgresql/data"),
                 ScratchMount(path="/run/postgresql", size_mebibytes=1, owner=POSTGRES_USER),
-                ScratchMount(path="/tmp", size_mebibytes=64),  # noqa: S108 - a mount point inside the container
+                TEMPORARY_DIRECTORY,
             ),
             networks=(args["network"],),
         )

@@ -11,12 +11,12 @@ import pulumi
 from agent_fleet.execution_args import ExecutionServiceArgs
 from agent_fleet.sandbox_spec import SandboxSpec, whole_number
 from agent_fleet.workload import (
+    TEMPORARY_DIRECTORY,
     HostPathMount,
     Port,
     Probe,
     Publication,
     Resources,
-    ScratchMount,
     User,
     VolumeMount,
     Workload,
@@ -104,7 +104,7 @@ def worker_workload(
         },
         secret_environment={"FLEET_DATABASE_URL": args["database_url"]},
         ports=(Port(name="metrics", number=METRICS_PORT),),
-        mounts=(VolumeMount(volume=run_volume, path=RUN_DIRECTORY, read_only=True), _TEMPORARY_DIRECTORY),
+        mounts=(VolumeMount(volume=run_volume, path=RUN_DIRECTORY, read_only=True), TEMPORARY_DIRECTORY),
         networks=networks,
     )
 
@@ -134,12 +134,9 @@ def sandboxd_workload(
         mounts=(
             VolumeMount(volume=run_volume, path=RUN_DIRECTORY),
             HostPathMount(host_path=args["docker_socket"], path=DOCKER_SOCKET),
-            _TEMPORARY_DIRECTORY,
+            TEMPORARY_DIRECTORY,
         ),
     )
-
-
-_TEMPORARY_DIRECTORY = ScratchMount(path="/tmp", size_mebibytes=64)  # noqa: S108 - a mount point inside the container
 
 
 def _common(args: ExecutionServiceArgs) -> Mapping[str, pulumi.Input[str]]:

@@ -118,8 +118,8 @@ class LogRotation:
     files: int = 3
 
 
-def _temporary_directory() -> tuple[Mount, ...]:
-    return (ScratchMount(path="/tmp", size_mebibytes=64),)  # noqa: S108 - a mount point inside the workload
+TEMPORARY_DIRECTORY = ScratchMount(path="/tmp", size_mebibytes=64)  # noqa: S108 - a mount point inside the workload
+"""What every workload may write to, its root being read-only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class Workload:
     secret_environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """Kept apart from `environment`, because every renderer has another place for secrets."""
     ports: tuple[Port, ...] = ()
-    mounts: tuple[Mount, ...] = field(default_factory=_temporary_directory)
+    mounts: tuple[Mount, ...] = (TEMPORARY_DIRECTORY,)
     networks: tuple[pulumi.Input[str], ...] = ()
     """The networks that it is on. None: it has no network at all."""
     hardening: Hardening = Hardening()
