@@ -6,7 +6,7 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
-from agent_fleet.docker_container import container_args, container_options
+from agent_fleet.docker.container import container_args, container_options
 from agent_fleet.labels import labels
 from agent_fleet.workload import TEMPORARY_DIRECTORY, Probe, Resources, ScratchMount, User, VolumeMount, Workload
 

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
-from agent_fleet.docker_container import container_args, container_options
+from agent_fleet.docker.container import container_args, container_options
 from agent_fleet.execution_args import ExecutionServiceArgs
 from agent_fleet.execution_workloads import api_workload, sandboxd_workload, worker_workload
 from agent_fleet.labels import labels
