@@ -12,8 +12,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fleet_runtime.payload import MAIN_FILES
 
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LogLevel = Literal["debug", "info", "warning", "error"]
-TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+TenantName = Annotated[str, StringConstraints(pattern=_NAME)]
+AgentType = Annotated[str, StringConstraints(pattern=_NAME)]
 
 
 class Listen(BaseModel):
@@ -53,7 +55,8 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLEET_", extra="ignore", hide_input_in_errors=True)
 
-    log_level: LogLevel = "info"
+    log_level: _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+LogLevel = "info"
     name: str = "agent-fleet"
 
 
@@ -72,6 +75,20 @@ class DatabaseSettings(CommonSettings):
         return value
 
 
+class Pool(BaseModel):
+    """The workers of one agent type of one tenant, and the sandbox template that their jobs run in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: TenantName
+    agent_type: AgentType
+    template: str = Field(min_length=1)
+    default: bool = False
+    """Whether it takes the tenant's jobs that name no agent type; a tenant's only pool does anyway."""
+    scales_from_zero: bool = False
+    """Whether queued jobs bring workers up, so that none being there is no fault."""
+
+
 class ApiSettings(DatabaseSettings):
     """The API's settings."""
 
@@ -80,6 +97,13 @@ class ApiSettings(DatabaseSettings):
     languages: Annotated[tuple[str, ...], NoDecode] = tuple(MAIN_FILES)
     template: str = "default"
     """The sandbox template that `language` jobs run in; workers claim the jobs of theirs."""
+
+    tenant: TenantName | None = None
+    """Pins the API to one tenant: keys of others are refused."""
+    agent_type: AgentType | None = None
+    """Pins the API to one agent type: a request whose header names another is refused."""
+    pools: tuple[Pool, ...] = ()
+    """The pools that this API routes to; empty where all jobs run in `template`."""
 
     default_timeout_seconds: float = Field(default=60, gt=0)
     max_timeout_seconds: float = Field(default=3_600, gt=0, le=86_400)
@@ -118,6 +142,29 @@ class ApiSettings(DatabaseSettings):
             )
         return value
 
+    @property
+    def pinned(self) -> bool:
+        """Whether this API serves one pool beside an API for all, which then is the one that keeps the keys."""
+        return self.tenant is not None or self.agent_type is not None
+
+    @model_validator(mode="after")
+    def _one_way_to_route(self) -> "ApiSettings":
+        if self.pinned and self.pools:
+            raise ValueError("FLEET_POOLS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: an API serves one pool or all")
+        if self.pinned and self.bootstrap_keys:
+            raise ValueError(
+                "FLEET_BOOTSTRAP_KEYS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: keys that it does not list would "
+                "be refused everywhere; give it to the fleet's own API only"
+            )
+        names = [(pool.tenant, pool.agent_type) for pool in self.pools]
+        defaults = [pool.tenant for pool in self.pools if pool.default]
+        for tenant, agent_type in names:
+            if names.count((tenant, agent_type)) > 1:
+                raise ValueError(f"FLEET_POOLS has tenant {tenant!r} with agent_type {agent_type!r} more than once")
+            if defaults.count(tenant) > 1:
+                raise ValueError(f"FLEET_POOLS has more than one default for tenant {tenant!r}; mark one at most")
+        return self
+
     @model_validator(mode="after")
     def _default_within_maximum(self) -> "ApiSettings":
         if self.default_timeout_seconds > self.max_timeout_seconds:
@@ -128,14 +175,14 @@ class ApiSettings(DatabaseSettings):
         return self
 
 
-def _worker_id() -> str:
-    return f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
 class WorkerSettings(DatabaseSettings):
     """The worker's settings."""
 
     metrics_listen: Address = Listen(host="0.0.0.0", port=9090)  # noqa: S104 - on the private network only
+    sandbox_backend: Literal["socket", "kubernetes"] = "socket"
+    """Where jobs run: at the sandboxd behind `sandboxd_socket`, or in pods (settings: sandboxd/kubernetes_config.py)."""
     sandboxd_socket: str = "/run/fleet/sandboxd.sock"
     template: str = "default"
     concurrency: int = Field(default=4, ge=1, le=1_000)
@@ -147,7 +194,13 @@ class WorkerSettings(DatabaseSettings):
 
     heartbeat_seconds: float = Field(default=5, gt=0, le=5)
     drain_seconds: float = Field(default=60, ge=0)
-    worker_id: str = Field(default_factory=_worker_id)
+    worker_id: str = Field(default_factory=socket.gethostname, validate_default=True, min_length=1, max_length=253)
+    """Names the host or pod; each process adds a random part, so that one that restarts holds nothing of the last."""
+
+    @field_validator("worker_id")
+    @classmethod
+    def _of_this_process(cls, value: str) -> str:
+        return f"{value}-{secrets.token_hex(4)}"
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> "WorkerSettings":
