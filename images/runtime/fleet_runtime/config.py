@@ -55,8 +55,7 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLEET_", extra="ignore", hide_input_in_errors=True)
 
-    log_level: _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-LogLevel = "info"
+    log_level: LogLevel = "info"
     name: str = "agent-fleet"
 
 
@@ -150,11 +149,13 @@ class ApiSettings(DatabaseSettings):
     @model_validator(mode="after")
     def _one_way_to_route(self) -> "ApiSettings":
         if self.pinned and self.pools:
-            raise ValueError("FLEET_POOLS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: an API serves one pool or all")
+            raise ValueError(
+                "FLEET_POOLS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: an API serves one pool or all of them"
+            )
         if self.pinned and self.bootstrap_keys:
             raise ValueError(
-                "FLEET_BOOTSTRAP_KEYS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: keys that it does not list would "
-                "be refused everywhere; give it to the fleet's own API only"
+                "FLEET_BOOTSTRAP_KEYS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: keys that it does not list "
+                "would be refused everywhere; give it to the fleet's own API only"
             )
         names = [(pool.tenant, pool.agent_type) for pool in self.pools]
         defaults = [pool.tenant for pool in self.pools if pool.default]
@@ -175,14 +176,12 @@ class ApiSettings(DatabaseSettings):
         return self
 
 
-
-
 class WorkerSettings(DatabaseSettings):
     """The worker's settings."""
 
     metrics_listen: Address = Listen(host="0.0.0.0", port=9090)  # noqa: S104 - on the private network only
     sandbox_backend: Literal["socket", "kubernetes"] = "socket"
-    """Where jobs run: at the sandboxd behind `sandboxd_socket`, or in pods (settings: sandboxd/kubernetes_config.py)."""
+    """Where jobs run: at the sandboxd behind `sandboxd_socket`, or in pods, as sandboxd/kubernetes_config.py says."""
     sandboxd_socket: str = "/run/fleet/sandboxd.sock"
     template: str = "default"
     concurrency: int = Field(default=4, ge=1, le=1_000)
