@@ -6,13 +6,9 @@ from typing import TypedDict
 import pulumi
 
 
-class ApiArgs(TypedDict):
-    """The API: what it listens on and what it accepts."""
+class ApiLimits(TypedDict):
+    """What an API accepts, whatever runs it."""
 
-    bind_address: pulumi.Input[str]
-    """The host's IP address that the port is published on. Any but a loopback address exposes plain HTTP."""
-    port: pulumi.Input[int]
-    """The host's TCP port."""
     languages: pulumi.Input[Sequence[pulumi.Input[str]]]
     """The languages that jobs may be in, of those the sandbox image has."""
     default_timeout_seconds: pulumi.Input[int]
@@ -29,11 +25,18 @@ class ApiArgs(TypedDict):
     """Queued jobs per tenant, above which the API answers 429."""
 
 
-class WorkerArgs(TypedDict):
-    """The workers: how many, and how they hold jobs."""
+class ApiArgs(ApiLimits):
+    """The API: what it listens on and what it accepts."""
 
-    count: int
-    """Worker containers. A plain number, because it decides how many resources there are."""
+    bind_address: pulumi.Input[str]
+    """The host's IP address that the port is published on. Any but a loopback address exposes plain HTTP."""
+    port: pulumi.Input[int]
+    """The host's TCP port."""
+
+
+class WorkerLimits(TypedDict):
+    """How a worker holds jobs, whatever runs it."""
+
     concurrency: pulumi.Input[int]
     """Jobs that one worker runs at once."""
     drain_seconds: int
@@ -42,6 +45,13 @@ class WorkerArgs(TypedDict):
     """How long a job is a worker's without a renewal; how fast a killed worker's jobs come back."""
     lease_renew_seconds: pulumi.Input[int]
     """How often a worker renews its leases."""
+
+
+class WorkerArgs(WorkerLimits):
+    """The workers: how many, and how they hold jobs."""
+
+    count: int
+    """Worker containers. A plain number, because it decides how many resources there are."""
 
 
 class SandboxArgs(TypedDict):

@@ -5,18 +5,22 @@ The environment variables are those of the runtime image (`images/runtime/fleet_
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pulumi
 
-from agent_fleet.execution_args import ExecutionServiceArgs
+from agent_fleet.execution_args import ApiLimits, ExecutionServiceArgs, WorkerLimits
 from agent_fleet.sandbox_spec import SandboxSpec, whole_number
 from agent_fleet.workload import (
     TEMPORARY_DIRECTORY,
     HostPathMount,
+    HttpTarget,
+    Mount,
     Port,
     Probe,
     Publication,
     Resources,
+    TcpTarget,
     User,
     VolumeMount,
     Workload,
@@ -34,44 +38,91 @@ SANDBOXD_SOCKET = f"{RUN_DIRECTORY}/sandboxd.sock"
 SANDBOX_TEMPLATE = "default"
 DOCKER_SOCKET = "/var/run/docker.sock"
 
+_HEALTH_CHECK = ("/opt/fleet/bin/python", "-S", "/opt/fleet/healthcheck.py")
+
+_API_RESOURCES = Resources(memory_mebibytes=384, cpus=2)
+_WORKER_RESOURCES = Resources(memory_mebibytes=512, cpus=2)
+
 WORKER_STOP_MARGIN_SECONDS = 15
 """From the end of the drain until the kill: to hand jobs back and to leave the database."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What API and worker of one service have in common."""
+
+    fleet: pulumi.Input[str]
+    image: pulumi.Input[str]
+    """The runtime image, by its content."""
+    database_url: pulumi.Input[str]
+    log_level: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkersSandboxes:
+    """How a worker reaches its sandboxes: what it is told, and what it mounts for it."""
+
+    environment: Mapping[str, pulumi.Input[str]]
+    mounts: tuple[Mount, ...]
+    own_name_variable: str | None = None
+
+
+def socket_worker(run_volume: pulumi.Input[str]) -> WorkersSandboxes:
+    """Sandboxes behind sandboxd's socket, on the same Docker host."""
+    return WorkersSandboxes(
+        environment={"FLEET_SANDBOXD_SOCKET": SANDBOXD_SOCKET, "FLEET_TEMPLATE": SANDBOX_TEMPLATE},
+        mounts=(VolumeMount(volume=run_volume, path=RUN_DIRECTORY, read_only=True),),
+    )
+
+
 def api_workload(
-    name: str, args: ExecutionServiceArgs, bootstrap_keys: pulumi.Input[str], networks: tuple[pulumi.Input[str], ...]
+    name: str,
+    program: Program,
+    limits: ApiLimits,
+    *,
+    keys: pulumi.Input[str] | None,
+    resources: Resources = _API_RESOURCES,
+    routing: Mapping[str, pulumi.Input[str]] | None = None,
+    routed_seconds: int = 0,
+    published: Publication | None = None,
+    networks: tuple[pulumi.Input[str], ...] = (),
 ) -> Workload:
-    """The API: the only one with a published port, and without a way to run code."""
-    api = args["api"]
+    """The API: the only one that is reached from outside, and without a way to run code.
+
+    `keys` are the bootstrap keys that it keeps, None where another API of the fleet does; `routing` says which pool's
+    jobs it takes, by default those of the one template that there is.
+    """
+    secrets: dict[str, pulumi.Input[str]] = {"FLEET_DATABASE_URL": program.database_url}
+    if keys is not None:
+        secrets["FLEET_BOOTSTRAP_KEYS"] = keys
     return Workload(
         name=name,
         role="api",
-        image=args["image"],
+        image=program.image,
         command=("api",),
         user=FLEET_USER,
-        resources=Resources(memory_mebibytes=384, cpus=2),
-        probe=_probe(f"http://127.0.0.1:{API_PORT}/health"),
+        resources=resources,
+        probe=_probe(HttpTarget(port="http", path="/health"), API_PORT),
+        readiness=_probe(HttpTarget(port="http", path="/ready"), API_PORT),
         # The runtime lets open requests end for 10 s.
         stop_grace_seconds=20,
+        routed_seconds=routed_seconds,
         environment={
-            **_common(args),
+            **_common(program),
             "FLEET_API_LISTEN": f"0.0.0.0:{API_PORT}",
             "FLEET_METRICS_LISTEN": f"0.0.0.0:{METRICS_PORT}",
-            "FLEET_LANGUAGES": pulumi.Output.from_input(api["languages"]).apply(_comma_separated),
-            "FLEET_DEFAULT_TIMEOUT_SECONDS": _number(api["default_timeout_seconds"]),
-            "FLEET_MAX_TIMEOUT_SECONDS": _number(api["max_timeout_seconds"]),
-            "FLEET_MAX_ATTEMPTS": _number(api["max_attempts"]),
-            "FLEET_RESULT_TTL_SECONDS": _number(api["result_ttl_seconds"]),
-            "FLEET_TOMBSTONE_TTL_SECONDS": _number(api["tombstone_ttl_seconds"]),
-            "FLEET_QUEUE_LIMIT": _number(api["queue_limit"]),
+            "FLEET_LANGUAGES": pulumi.Output.from_input(limits["languages"]).apply(_comma_separated),
+            "FLEET_DEFAULT_TIMEOUT_SECONDS": _number(limits["default_timeout_seconds"]),
+            "FLEET_MAX_TIMEOUT_SECONDS": _number(limits["max_timeout_seconds"]),
+            "FLEET_MAX_ATTEMPTS": _number(limits["max_attempts"]),
+            "FLEET_RESULT_TTL_SECONDS": _number(limits["result_ttl_seconds"]),
+            "FLEET_TOMBSTONE_TTL_SECONDS": _number(limits["tombstone_ttl_seconds"]),
+            "FLEET_QUEUE_LIMIT": _number(limits["queue_limit"]),
+            **(routing or {}),
         },
-        secret_environment={"FLEET_DATABASE_URL": args["database_url"], "FLEET_BOOTSTRAP_KEYS": bootstrap_keys},
+        secret_environment=secrets,
         ports=(
-            Port(
-                name="http",
-                number=API_PORT,
-                published=Publication(address=api["bind_address"], port=api["port"]),
-            ),
+            Port(name="http", number=API_PORT, published=published),
             Port(name="metrics", number=METRICS_PORT),
         ),
         networks=networks,
@@ -79,32 +130,41 @@ def api_workload(
 
 
 def worker_workload(
-    name: str, args: ExecutionServiceArgs, run_volume: pulumi.Input[str], networks: tuple[pulumi.Input[str], ...]
+    name: str,
+    program: Program,
+    limits: WorkerLimits,
+    sandboxes: WorkersSandboxes,
+    *,
+    resources: Resources = _WORKER_RESOURCES,
+    metrics_port: int = METRICS_PORT,
+    networks: tuple[pulumi.Input[str], ...] = (),
 ) -> Workload:
-    """A worker: claims jobs and hands them to sandboxd; it cannot create containers itself."""
-    workers = args["workers"]
+    """A worker: claims jobs and hands them to sandboxes that it cannot create itself."""
+    health = HttpTarget(port="worker-metrics", path="/health")
     return Workload(
         name=name,
         role="worker",
-        image=args["image"],
+        image=program.image,
         command=("worker",),
         user=FLEET_USER,
-        resources=Resources(memory_mebibytes=512, cpus=2),
-        probe=_probe(f"http://127.0.0.1:{METRICS_PORT}/health"),
-        stop_grace_seconds=workers["drain_seconds"] + WORKER_STOP_MARGIN_SECONDS,
+        resources=resources,
+        probe=_probe(health, metrics_port),
+        # The worker has no more to say about itself: what it can run is the API's answer, from the worker's heartbeat.
+        readiness=Probe(target=TcpTarget(port=health.port)),
+        stop_grace_seconds=limits["drain_seconds"] + WORKER_STOP_MARGIN_SECONDS,
         environment={
-            **_common(args),
-            "FLEET_METRICS_LISTEN": f"0.0.0.0:{METRICS_PORT}",
-            "FLEET_SANDBOXD_SOCKET": SANDBOXD_SOCKET,
-            "FLEET_TEMPLATE": SANDBOX_TEMPLATE,
-            "FLEET_CONCURRENCY": _number(workers["concurrency"]),
-            "FLEET_LEASE_SECONDS": _number(workers["lease_seconds"]),
-            "FLEET_LEASE_RENEW_SECONDS": _number(workers["lease_renew_seconds"]),
-            "FLEET_DRAIN_SECONDS": str(workers["drain_seconds"]),
+            **_common(program),
+            "FLEET_METRICS_LISTEN": f"0.0.0.0:{metrics_port}",
+            "FLEET_CONCURRENCY": _number(limits["concurrency"]),
+            "FLEET_LEASE_SECONDS": _number(limits["lease_seconds"]),
+            "FLEET_LEASE_RENEW_SECONDS": _number(limits["lease_renew_seconds"]),
+            "FLEET_DRAIN_SECONDS": str(limits["drain_seconds"]),
+            **sandboxes.environment,
         },
-        secret_environment={"FLEET_DATABASE_URL": args["database_url"]},
-        ports=(Port(name="metrics", number=METRICS_PORT),),
-        mounts=(VolumeMount(volume=run_volume, path=RUN_DIRECTORY, read_only=True), TEMPORARY_DIRECTORY),
+        secret_environment={"FLEET_DATABASE_URL": program.database_url},
+        ports=(Port(name="worker-metrics", number=metrics_port),),
+        mounts=(*sandboxes.mounts, TEMPORARY_DIRECTORY),
+        own_name_variable=sandboxes.own_name_variable,
         networks=networks,
     )
 
@@ -120,11 +180,12 @@ def sandboxd_workload(
         command=("sandboxd",),
         user=SANDBOXD_USER,
         resources=Resources(memory_mebibytes=384, cpus=2),
-        probe=_probe(f"unix:{SANDBOXD_SOCKET}"),
+        probe=Probe(command=(*_HEALTH_CHECK, f"unix:{SANDBOXD_SOCKET}")),
         # The runtime takes down its sandboxes for at most 15 s.
         stop_grace_seconds=30,
         environment={
-            **_common(args),
+            "FLEET_LOG_LEVEL": args["log_level"],
+            "FLEET_NAME": args["fleet"],
             "FLEET_SANDBOXD_SOCKET": SANDBOXD_SOCKET,
             "FLEET_SANDBOXD_ALLOWED_UIDS": str(FLEET_USER.uid),
             "FLEET_SANDBOXD_SOCKET_GID": str(FLEET_USER.gid),
@@ -139,12 +200,12 @@ def sandboxd_workload(
     )
 
 
-def _common(args: ExecutionServiceArgs) -> Mapping[str, pulumi.Input[str]]:
-    return {"FLEET_LOG_LEVEL": args["log_level"], "FLEET_NAME": args["fleet"]}
+def _common(program: Program) -> Mapping[str, pulumi.Input[str]]:
+    return {"FLEET_LOG_LEVEL": program.log_level, "FLEET_NAME": program.fleet}
 
 
-def _probe(target: str) -> Probe:
-    return Probe(command=("/opt/fleet/bin/python", "-S", "/opt/fleet/healthcheck.py", target))
+def _probe(target: HttpTarget, port: int) -> Probe:
+    return Probe(command=(*_HEALTH_CHECK, f"http://127.0.0.1:{port}{target.path}"), target=target)
 
 
 def _comma_separated(values: Sequence[pulumi.Input[str]]) -> str:

@@ -45,10 +45,30 @@ class Port:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
-    """A command inside the workload whose exit code 0 says that it is healthy."""
+class HttpTarget:
+    """A path of the workload that answers with status 200 when all is well."""
 
-    command: tuple[str, ...]
+    port: str
+    """The name of one of its ports."""
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TcpTarget:
+    """A port of the workload that takes connections when all is well."""
+
+    port: str
+    """The name of one of its ports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A question to the workload, and how often it is asked."""
+
+    command: tuple[str, ...] = ()
+    """Inside the workload; exit code 0 says that all is well. For renderers that cannot ask `target`."""
+    target: HttpTarget | TcpTarget | None = None
+    """The same question asked from outside, which costs no process: for renderers that can."""
     interval_seconds: int = 5
     """Also the delay before the first probe, hence what each workload adds to the start of those that wait for it."""
     timeout_seconds: int = 4
@@ -59,12 +79,25 @@ class Probe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reservation:
+    """What a workload is sure to get, for renderers that place it by this on one of several hosts."""
+
+    memory_mebibytes: pulumi.Input[int]
+    cpus: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resources:
     """The most that a workload may use."""
 
     memory_mebibytes: pulumi.Input[int]
     """Swap is never added to it."""
     cpus: float
+    reserved: Reservation | None = None
+    """None: all of it."""
+    disk_mebibytes: int = 128
+    """What it may leave on its host's disk: its log, as `LogRotation` bounds it, and nothing else, its root being
+    read-only."""
     processes: int = 2048
     """Processes and threads. Generous, because a renderer may only have RLIMIT_NPROC for it, which counts all
     processes of the user on the host and not those of the one container."""
@@ -98,7 +131,19 @@ class ScratchMount:
     """None: root's, and everybody may write, with the sticky bit, as /tmp has it."""
 
 
-Mount = VolumeMount | HostPathMount | ScratchMount
+@dataclass(frozen=True, kw_only=True)
+class CredentialsMount:
+    """A directory with what the workload needs to call the API of the platform that runs it: `token`, `ca.crt`.
+
+    Only a cluster has such an API; the other renderers refuse it.
+    """
+
+    path: str
+    lifetime_seconds: int = 3600
+    """How long a token is good for. It is renewed before that."""
+
+
+Mount = VolumeMount | HostPathMount | ScratchMount | CredentialsMount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +182,18 @@ class Workload:
     user: User
     resources: Resources
     probe: Probe
+    """Whether it is well."""
     stop_grace_seconds: int
     """From the signal to stop until the kill."""
+    liveness: Probe | None = None
+    """Whether a restart would help, for renderers that restart what is not well. None: `probe`."""
+    readiness: Probe | None = None
+    """Whether to send it work, for renderers that route by it. None: `probe`."""
+    routed_seconds: int = 0
+    """How long work may still be sent to it after it was told to stop: the signal is held back for so long, by
+    renderers that have such a router before it."""
+    own_name_variable: str | None = None
+    """The variable that gets the name of this one of several replicas, from renderers that make replicas."""
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     secret_environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     """Kept apart from `environment`, because every renderer has another place for secrets."""

@@ -4,7 +4,7 @@ import pulumi
 import pulumi_docker as docker
 
 from agent_fleet.labels import labels
-from agent_fleet.workload import HostPathMount, Probe, ScratchMount, User, VolumeMount, Workload
+from agent_fleet.workload import CredentialsMount, HostPathMount, Probe, ScratchMount, User, VolumeMount, Workload
 
 HEALTH_WAIT_SECONDS = 120
 """How long a container may take to become healthy before the deployment fails."""
@@ -94,6 +94,11 @@ def _volumes(workload: Workload) -> list[docker.ContainerVolumeArgs]:
                 docker.ContainerVolumeArgs(
                     host_path=mount.host_path, container_path=mount.path, read_only=mount.read_only
                 )
+            )
+        elif isinstance(mount, CredentialsMount):
+            raise ValueError(
+                f"{workload.name} mounts credentials at {mount.path}, and a Docker host has none to give: "
+                "leave the mount out, or run the workload in a cluster"
             )
     return volumes
 

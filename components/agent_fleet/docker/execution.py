@@ -1,21 +1,19 @@
 """The execution service on one Docker host: API, workers and sandboxd."""
 
-import hashlib
 import ipaddress
 
 import pulumi
 import pulumi_docker as docker
-import pulumi_random as random
 
+from agent_fleet.api_keys import bootstrap_keys, make_api_key
 from agent_fleet.docker.container import container_args, container_options
 from agent_fleet.execution_args import ExecutionServiceArgs
-from agent_fleet.execution_workloads import api_workload, sandboxd_workload, worker_workload
+from agent_fleet.execution_workloads import Program, api_workload, sandboxd_workload, socket_worker, worker_workload
 from agent_fleet.labels import labels
 from agent_fleet.sandbox_spec import SandboxSpec, whole_number
+from agent_fleet.workload import Publication
 
 BOOTSTRAP_TENANT = "default"
-KEY_ID_BYTES = 4
-KEY_SECRET_BYTES = 32
 
 
 class ExecutionService(pulumi.ComponentResource):
@@ -32,7 +30,8 @@ class ExecutionService(pulumi.ComponentResource):
     def __init__(self, name: str, args: ExecutionServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the key, the socket's volume and the containers; see `ExecutionServiceArgs`."""
         super().__init__("agent-fleet:index:ExecutionService", name, {}, opts)
-        key_id, self.api_key = self._api_key(name)
+        key = make_api_key(name, BOOTSTRAP_TENANT, self)
+        self.api_key = key.key
         run_volume = docker.Volume(
             f"{name}-run",
             name=f"{name}-run",
@@ -71,9 +70,11 @@ class ExecutionService(pulumi.ComponentResource):
             container_args(
                 api_workload(
                     f"{name}-api",
-                    args,
-                    _bootstrap_keys(key_id, self.api_key),
-                    (args["frontend_network"], args["backend_network"]),
+                    _program(args),
+                    args["api"],
+                    keys=bootstrap_keys([key]),
+                    published=Publication(address=args["api"]["bind_address"], port=args["api"]["port"]),
+                    networks=(args["frontend_network"], args["backend_network"]),
                 ),
                 args["fleet"],
             ),
@@ -84,7 +85,14 @@ class ExecutionService(pulumi.ComponentResource):
             docker.Container(
                 worker,
                 container_args(
-                    worker_workload(worker, args, run_volume.name, (args["backend_network"],)), args["fleet"]
+                    worker_workload(
+                        worker,
+                        _program(args),
+                        args["workers"],
+                        socket_worker(run_volume.name),
+                        networks=(args["backend_network"],),
+                    ),
+                    args["fleet"],
                 ),
                 # The API brings the database's tables up to date before it is healthy.
                 opts=container_options(self, depends_on=[sandboxd, api]),
@@ -92,19 +100,11 @@ class ExecutionService(pulumi.ComponentResource):
         self.url = _url(args["api"]["bind_address"], args["api"]["port"])
         self.register_outputs({"url": self.url, "api_key": self.api_key})
 
-    def _api_key(self, name: str) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        options = pulumi.ResourceOptions(parent=self)
-        # Renaming either resource makes a new key and revokes the old one.
-        key_id = random.RandomBytes(f"{name}-api-key-id", length=KEY_ID_BYTES, opts=options).hex
-        secret = random.RandomBytes(f"{name}-api-key", length=KEY_SECRET_BYTES, opts=options).hex
-        return key_id, pulumi.Output.secret(pulumi.Output.concat("fleet_", key_id, "_", secret))
 
-
-def _bootstrap_keys(key_id: pulumi.Output[str], api_key: pulumi.Output[str]) -> pulumi.Output[str]:
-    def sha256(key: str) -> str:
-        return hashlib.sha256(key.encode()).hexdigest()
-
-    return pulumi.Output.json_dumps([{"tenant": BOOTSTRAP_TENANT, "key_id": key_id, "sha256": api_key.apply(sha256)}])
+def _program(args: ExecutionServiceArgs) -> Program:
+    return Program(
+        fleet=args["fleet"], image=args["image"], database_url=args["database_url"], log_level=args["log_level"]
+    )
 
 
 def _url(bind_address: pulumi.Input[str], port: pulumi.Input[int]) -> pulumi.Output[str]:
