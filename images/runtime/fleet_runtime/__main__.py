@@ -27,7 +27,9 @@ def main() -> None:
     except ValidationError as error:
         # The input is left out on purpose: it may be a password.
         for problem in error.errors(include_input=False, include_url=False, include_context=False):
-            name = "FLEET_" + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else "settings"
+            name = "_".join(str(part) for part in problem["loc"]).upper() or "settings"
+            # Kubernetes itself gives the names that begin so.
+            name = name if name == "settings" or name.startswith("KUBERNETES_SERVICE_") else f"FLEET_{name}"
             structlog.get_logger().error("setting_refused", setting=name, problem=problem["msg"])
         raise SystemExit(1) from None
     except SettingsError as error:

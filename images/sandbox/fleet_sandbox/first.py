@@ -21,6 +21,9 @@ def main() -> None:
         plain = frozenset(sys.modules)
         for name in WARM_MODULES:
             __import__(name)
+        # Kubernetes tells every container where its API server is, which is nothing that a job needs to know.
+        for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
+            del os.environ[name]
         stdin, stdout, stderr, go, warm = (os.pipe() for _ in range(5))
         # Spares every job a collection of all that the warm interpreter holds.
         gc.collect()

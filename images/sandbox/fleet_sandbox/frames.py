@@ -5,18 +5,26 @@ import struct
 
 FRAME = struct.Struct(">cI")
 MAXIMUM_PAYLOAD_BYTES = 32 * 1024 * 1024
+MAXIMUM_HELLO_BYTES = 64
 
 
 def receive() -> memoryview | None:
-    """Wait for the job; None if the input ends first."""
-    prefix = read_exactly(FRAME.size)
-    if prefix is None:
-        return None
-    kind, length = FRAME.unpack(prefix)
-    if kind != b"J" or length > MAXIMUM_PAYLOAD_BYTES:
-        raise ValueError("the first frame is not a job")
-    payload = read_exactly(length)
-    return None if payload is None else memoryview(payload)
+    """Wait for the job; None if the input ends first.
+
+    Whoever attaches to a sandbox that has long been up has missed its R, and asks for another by H. The answer repeats
+    what was sent along, so that it is not taken for what the sandbox said earlier, or to somebody else.
+    """
+    while True:
+        prefix = read_exactly(FRAME.size)
+        if prefix is None:
+            return None
+        kind, length = FRAME.unpack(prefix)
+        if length > {b"J": MAXIMUM_PAYLOAD_BYTES, b"H": MAXIMUM_HELLO_BYTES}.get(kind, -1):
+            raise ValueError("the frame is neither a job nor a greeting")
+        content = read_exactly(length)
+        if content is None or kind == b"J":
+            return None if content is None else memoryview(content)
+        send(b"R", bytes(content))
 
 
 def read_exactly(size: int) -> bytearray | None:

@@ -8,9 +8,10 @@ A job runs under the runner's UID, so what keeps it from the runner's pipes, mem
 is not dumpable (prctl) and that the child keeps no descriptor but its own three. From inside its PID namespace PID 1
 takes no signal that it has no handler for, SIGKILL and SIGSTOP among them.
 
-On its input: one frame J with the payload (fleet_runtime/payload.py), later perhaps K (kill the job); end of input
-means that nobody waits for the result. On its output: R ready, X refused (nothing ran), S started, 1 and 2 output,
-E ended. A frame is one letter, a 4-byte big-endian length, and that many bytes.
+On its input: perhaps H (say again that you are ready), one frame J with the payload (fleet_runtime/payload.py), later
+perhaps K (kill the job); end of input means that nobody waits for the result. On its output: R ready, X refused
+(nothing ran), S started, 1 and 2 output, E ended. A frame is one letter, a 4-byte big-endian length, and that many
+bytes. Nothing of a job can answer an H: there is no job before J, and none is answered after it.
 """
 
 import ctypes
@@ -18,7 +19,7 @@ import json
 import os
 import signal
 
-from fleet_sandbox import memory, usage
+from fleet_sandbox import limits, memory, usage
 from fleet_sandbox.frames import receive, send
 from fleet_sandbox.job import Job, JobError
 from fleet_sandbox.supervisor import Output, Supervisor
@@ -31,6 +32,7 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
     if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0):
         raise OSError("the kernel did not make the runner undumpable")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    limits.lower(child)
     meter = usage.Usage()
     outputs = (Output(b"1", output_ends[0]), Output(b"2", output_ends[1]))
     os.read(warm, 1)

@@ -10,13 +10,15 @@ from fleet_runtime.sandboxd.config import SandboxTemplate
 class BackendError(Exception):
     """The backend cannot do what was asked; the text is for an operator.
 
-    `lasting` is true where trying again cannot help before somebody changes something, such as loads the image.
+    `lasting` is true where trying again cannot help before somebody changes something, such as loads the image;
+    `shortage` where nothing is wrong but that all there are is in use.
     """
 
-    def __init__(self, message: str, *, lasting: bool = False) -> None:
-        """Keep the message and whether waiting is of no use."""
+    def __init__(self, message: str, *, lasting: bool = False, shortage: bool = False) -> None:
+        """Keep the message and what can be done about it."""
         super().__init__(message)
         self.lasting = lasting
+        self.shortage = shortage
 
 
 class Sandbox(Protocol):

@@ -12,7 +12,7 @@ _TARGET = r"^(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):[0-9]{1,5}$"
 
 
 class KubernetesSettings(BaseSettings):
-    """The environment of the `kubernetes` backend: prefix FLEET_, but for the two names that Kubernetes itself gives."""
+    """The environment of the `kubernetes` backend: prefix FLEET_, but for the two names that Kubernetes gives."""
 
     model_config = SettingsConfigDict(env_prefix="FLEET_", extra="ignore", frozen=True, populate_by_name=True)
 

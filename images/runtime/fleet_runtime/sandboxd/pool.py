@@ -56,6 +56,7 @@ class TemplatePool:
         self._start_seconds = 0.5
         self._failures = 0
         self._failure: str | None = None
+        self._short = False
         self._problem: str | None = None
         self._refill: asyncio.TimerHandle | None = None
         self._paused = True
@@ -151,6 +152,8 @@ class TemplatePool:
     def _timed_out(self) -> RefusedError:
         seconds = f"{self.template.start_timeout_seconds:g} s"
         full = len(self._running) + self._removing >= self.template.maximum
+        if self._short:
+            return RefusedError("no_capacity", f"no sandbox could be had for {seconds}: {self._failure}")
         if not self._running or (self._failure is not None and not full):
             why = self._failure or "none became ready"
             return RefusedError("start_failed", f"no sandbox could be started within {seconds}: {why}")
@@ -213,7 +216,7 @@ class TemplatePool:
             self._failed(name, error, sandbox)
             return
         self._starting -= 1
-        self._failures, self._failure = 0, None
+        self._failures, self._failure, self._short = 0, None, False
         self._start_seconds += 0.2 * (time.monotonic() - began - self._start_seconds)
         self._metrics.started.labels(self.name).inc()
         self._metrics.container_start.labels(self.name).observe(time.monotonic() - began)
@@ -249,6 +252,7 @@ class TemplatePool:
         if isinstance(error, TimeoutError):
             reason = f"it was not ready within {self.template.start_timeout_seconds:g} s"
         self._failure = f"{reason} ({said})" if said else reason
+        self._short = isinstance(error, BackendError) and error.shortage
         _log.warning("sandbox_start_failed", template=self.name, sandbox=name, reason=self._failure)
         self._metrics.start_failures.labels(self.name).inc()
         if sandbox is not None:
@@ -258,7 +262,8 @@ class TemplatePool:
         if isinstance(error, BackendError) and error.lasting:
             self.forbid(self._failure)
             return
-        delay = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
+        # A start that found none to be had has waited already.
+        delay = _BACKOFF_SECONDS[0 if self._short else min(self._failures, len(_BACKOFF_SECONDS) - 1)]
         self._failures += 1
         self._paused = True
         asyncio.get_running_loop().call_later(delay, self._retry)

@@ -14,7 +14,6 @@ import structlog
 
 from fleet_runtime.sandboxd.backend import Backend, BackendError
 from fleet_runtime.sandboxd.config import SandboxdSettings
-from fleet_runtime.sandboxd.docker_backend import DockerBackend
 from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.pool import RefusedError, TemplatePool
 from fleet_runtime.sandboxd.protocol import ProtocolError, encode_message, read_message
@@ -33,9 +32,14 @@ _log = structlog.get_logger(__name__)
 
 async def serve(settings: SandboxdSettings, backend: Backend | None = None) -> None:
     """Be sandboxd until SIGTERM or SIGINT; returns when every sandbox is gone."""
-    # Docker's client computes in threads; shorter turns at the interpreter keep them from holding up a job's answer.
-    sys.setswitchinterval(0.0005)
-    sandboxd = Sandboxd(settings, backend or DockerBackend(settings.name, settings.docker_host))
+    if backend is None:
+        # A worker that runs this file's server on pods has no use for Docker's client.
+        from fleet_runtime.sandboxd.docker_backend import DockerBackend
+
+        # That client computes in threads; shorter turns at the interpreter keep them from holding up a job's answer.
+        sys.setswitchinterval(0.0005)
+        backend = DockerBackend(settings.name, settings.docker_host)
+    sandboxd = Sandboxd(settings, backend)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, sandboxd.stop)

@@ -1,6 +1,6 @@
 """Who works, and how much there is to do."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,11 @@ _WORKERS = """
 SELECT id, template, concurrency, running, healthy, reason, draining FROM workers
 WHERE heartbeat_at > now() - make_interval(secs => %(fresh_seconds)s)
 ORDER BY id LIMIT 1000
+"""
+
+_LIVING = """
+SELECT id FROM workers
+WHERE id = ANY(%(ids)s::text[]) AND heartbeat_at > now() - make_interval(secs => %(fresh_seconds)s)
 """
 
 _DEPTH = """
@@ -67,6 +72,11 @@ class Fleet:
     async def leave(self, worker_id: str) -> None:
         """Forget a worker that has stopped in order."""
         await self._database.tuples(_LEAVE, {"id": worker_id})
+
+    async def living(self, ids: Collection[str], fresh_seconds: float) -> frozenset[str]:
+        """Return those of some workers that were heard of in the last `fresh_seconds`."""
+        found = await self._database.tuples(_LIVING, {"ids": list(ids), "fresh_seconds": fresh_seconds})
+        return frozenset(str(id_) for (id_,) in found)
 
     async def workers(self, fresh_seconds: float) -> list[WorkerState]:
         """Return the workers heard of in the last `fresh_seconds`."""

@@ -66,8 +66,12 @@ async def stop(server: Server, running: asyncio.Task[None]) -> None:
         await running
 
 
-def observation_app(metrics: Callable[[], Awaitable[bytes]], health: Callable[[], dict[str, Any]]) -> Starlette:
-    """Return the application of the private listener: `/metrics` and `/health`."""
+def observation_app(
+    metrics: Callable[[], Awaitable[bytes]],
+    health: Callable[[], dict[str, Any]],
+    ready: Callable[[], dict[str, Any]] | None = None,
+) -> Starlette:
+    """Return the application of the private listener: `/metrics`, `/health`, and `/ready` where that is given."""
 
     async def serve_metrics(_: Request) -> Response:
         return Response(await metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -76,4 +80,9 @@ def observation_app(metrics: Callable[[], Awaitable[bytes]], health: Callable[[]
         state = health()
         return JSONResponse(state, status_code=200 if state.get("status") == "ok" else 503)
 
-    return Starlette(routes=[Route("/metrics", serve_metrics), Route("/health", serve_health)])
+    async def serve_ready(_: Request) -> Response:
+        state = ready() if ready is not None else {}
+        return JSONResponse(state, status_code=200 if state.get("ready") else 503)
+
+    routes = [Route("/metrics", serve_metrics), Route("/health", serve_health)]
+    return Starlette(routes=routes if ready is None else [*routes, Route("/ready", serve_ready)])

@@ -97,6 +97,17 @@ class WorkerMetrics:
         self.sandboxes_healthy = Gauge(
             "worker_sandboxes_healthy", "1 if sandboxd answered and was healthy.", registry=self.registry
         )
+        self.canary_runs = Counter(
+            "sandbox_network_canary_runs_total",
+            "Attempts of a sandbox at the network: denied, reached (it must not), failed (it could not be tried).",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.canary_reached = Gauge(
+            "sandbox_network_canary_reached",
+            "Addresses that a sandbox reached at the last attempt and must not.",
+            registry=self.registry,
+        )
         self.handed_back = Counter(
             "jobs_handed_back_total", "Attempts returned to the queue.", ("reason",), registry=self.registry
         )

@@ -42,6 +42,11 @@ class PoolHealth:
         self._on_recovery = on_recovery
         self._ask_now = asyncio.Event()
 
+    @property
+    def reason(self) -> str | None:
+        """Why no job is taken; None where jobs are."""
+        return None if self.healthy else self._reason or "sandboxd is not healthy"
+
     def doubt(self, reason: str) -> None:
         """Take sandboxd for unhealthy until it says otherwise: a job has just met a fault."""
         self.healthy, self._reason = False, reason

@@ -11,10 +11,13 @@ from fleet_runtime.config import WorkerSettings
 from fleet_runtime.database import Database
 from fleet_runtime.doorbell import PostgresDoorbell
 from fleet_runtime.sandboxd.client import SandboxdClient, Sandboxes, SandboxLost, SandboxRefused
+from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
+from fleet_runtime.store.fleet import Fleet
 from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import WorkerMetrics
+from fleet_runtime.worker.pod_sandboxes import PodSandboxes
 from fleet_runtime.worker.worker import Worker
 
 log = structlog.get_logger()
@@ -24,11 +27,12 @@ _SANDBOXD_METRICS_SECONDS = 3.0
 
 async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) -> None:
     """Run until SIGTERM or SIGINT, then drain. `sandboxes` takes the place of sandboxd's socket."""
+    # Read before anything is opened: a setting that is wrong ends the process here.
+    pod_settings = _pod_settings(settings) if sandboxes is None else None
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     listener = bind(settings.metrics_listen)
-    sandboxes = sandboxes or SandboxdClient(settings.sandboxd_socket)
     url = settings.database_url.get_secret_value()
     database = Database(
         url,
@@ -38,6 +42,8 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
     )
     doorbell = PostgresDoorbell(url, application_name=f"{settings.name}-worker-doorbell")
     metrics = WorkerMetrics()
+    pods = PodSandboxes(settings, pod_settings, Fleet(database), metrics) if pod_settings is not None else None
+    sandboxes = sandboxes or pods or SandboxdClient(settings.sandboxd_socket)
     worker = Worker(settings, database, doorbell, sandboxes, metrics)
     sweeper = Sweeper(database, grace_seconds=outage_grace_seconds(settings.lease_renew_seconds))
 
@@ -50,7 +56,7 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
         return own
 
     await database.open()
-    observation = make_server(observation_app(exposition, lambda: dict(worker.state)))
+    observation = make_server(observation_app(exposition, lambda: dict(worker.state), lambda: dict(worker.readiness)))
     observing = asyncio.create_task(observation.serve(sockets=[listener]))
     background = [
         asyncio.create_task(doorbell.run()),
@@ -58,6 +64,8 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
             run_sweeper(sweeper, doorbell, metrics.swept, interval_seconds=settings.sweep_seconds),
         ),
     ]
+    if pods is not None:
+        background.append(asyncio.create_task(pods.serve()))
     working = asyncio.create_task(worker.run(stopping))
     log.info("worker_started", template=settings.template, concurrency=settings.concurrency)
     try:
@@ -69,9 +77,19 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
     finally:
         stopping.set()
         working.cancel()
+        if pods is not None:
+            # The pods that were claimed ahead are deleted before the worker is gone.
+            pods.stop()
+            await asyncio.wait([background.pop()])
         for task in background:
             task.cancel()
         await asyncio.gather(working, *background, return_exceptions=True)
         await stop(observation, observing)
         await database.close()
         log.info("worker_stopped")
+
+
+def _pod_settings(settings: WorkerSettings) -> KubernetesSettings | None:
+    if settings.sandbox_backend != "kubernetes":
+        return None
+    return KubernetesSettings()  # pyright: ignore[reportCallIssue] - from the environment

@@ -83,6 +83,12 @@ class Worker:
         }
 
     @property
+    def readiness(self) -> dict[str, object]:
+        """What `/ready` shows: whether this worker takes jobs, and if not, why."""
+        reason = "draining" if self._draining else self._health.reason
+        return {"ready": reason is None, "reason": reason}
+
+    @property
     def sandboxes_healthy(self) -> bool:
         """Whether sandboxd was well when last asked."""
         return self._health.healthy

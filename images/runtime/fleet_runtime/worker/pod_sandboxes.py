@@ -1,0 +1,93 @@
+"""Sandboxes in pods: sandboxd's own server and pools inside the worker process, with pods in place of containers."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+from fleet_runtime.config import WorkerSettings
+from fleet_runtime.database import DatabaseAway
+from fleet_runtime.sandboxd.client import PoolCount, RunRequest, RunResult, SandboxdClient
+from fleet_runtime.sandboxd.config import SandboxdSettings
+from fleet_runtime.sandboxd.kubernetes_backend import KubernetesBackend
+from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
+from fleet_runtime.sandboxd.server import Sandboxd
+from fleet_runtime.store.fleet import Fleet
+from fleet_runtime.telemetry.metrics import WorkerMetrics
+from fleet_runtime.worker.canary_targets import canary_targets
+from fleet_runtime.worker.network_canary import NetworkCanary
+
+_ALIVE_SECONDS = 20.0
+"""A worker beats every 5 s; one unheard of for longer may be dead."""
+_REMOVAL_SECONDS = 15.0
+
+
+class PodSandboxes:
+    """Implements `Sandboxes`. One pool of one namespace; nothing outside this process can open its socket."""
+
+    def __init__(
+        self, settings: WorkerSettings, pod_settings: KubernetesSettings, fleet: Fleet, metrics: WorkerMetrics
+    ) -> None:
+        """Nothing is started before `serve`."""
+        self._fleet = fleet
+        self._folder = tempfile.TemporaryDirectory(prefix="fleet-")
+        socket = Path(self._folder.name) / "sandboxd.sock"
+        backend = KubernetesBackend(pod_settings, settings.worker_id, self._alive)
+        self._sandboxd = Sandboxd(
+            SandboxdSettings(
+                name=settings.name,
+                sandboxd_socket=socket,
+                sandboxd_allowed_uids=str(os.geteuid()),
+                sandbox_templates=pod_settings.sandbox_templates,
+                drain_seconds=_REMOVAL_SECONDS,
+            ),
+            backend,
+        )
+        self._client = SandboxdClient(socket)
+        self._canary = NetworkCanary(
+            self._client,
+            template=settings.template,
+            targets=lambda: canary_targets(pod_settings, settings.database_url.get_secret_value()),
+            enforced=pod_settings.network_canary == "enforce",
+            interval_seconds=pod_settings.canary_seconds,
+            metrics=metrics,
+        )
+
+    async def serve(self) -> None:
+        """Run until `stop`; returns when every pod that was claimed is deleted."""
+        canary = asyncio.create_task(self._canary.run())
+        try:
+            await self._sandboxd.run()
+        finally:
+            canary.cancel()
+            await asyncio.gather(canary, return_exceptions=True)
+            self._folder.cleanup()
+
+    def stop(self) -> None:
+        """Begin to shut down; jobs that still run are ended."""
+        self._sandboxd.stop()
+
+    async def run(
+        self, request: RunRequest, *, kill: asyncio.Event, on_started: Callable[[bool, float], None] | None = None
+    ) -> RunResult:
+        """Run one job to its end; raises SandboxRefused or SandboxLost."""
+        return await self._client.run(request, kill=kill, on_started=on_started)
+
+    async def count(self) -> PoolCount:
+        """Return what can run now: nothing while the canary says that the network is open. Raises SandboxLost."""
+        count = await self._client.count()
+        if count.healthy and self._canary.refusal is not None:
+            return replace(count, healthy=False, reason=self._canary.refusal)
+        return count
+
+    async def metrics(self) -> str:
+        """Return sandboxd's metrics; raises SandboxLost."""
+        return await self._client.metrics()
+
+    async def _alive(self, workers: Collection[str]) -> frozenset[str] | None:
+        try:
+            return await self._fleet.living(workers, _ALIVE_SECONDS)
+        except DatabaseAway:
+            return None
