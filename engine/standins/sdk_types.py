@@ -145,7 +145,9 @@ def _module(token: str) -> Path | None:
     package, _, rest = token.partition(":")
     path, _, class_name = rest.rpartition(":")
     if package == "kubernetes":
-        return sdk_folder(package) / path / f"{class_name}.py"
+        # `rbac.authorization.k8s.io/v1` stands in `rbac/v1`.
+        group, _, version = path.partition("/")
+        return sdk_folder(package) / group.partition(".")[0] / version / f"{class_name}.py"
     wanted = class_name.lower()
     return next((item for item in sorted(_folder(token).glob("*.py")) if item.stem.replace("_", "") == wanted), None)
 

@@ -23,11 +23,13 @@ from engine.standins import sdk_types, type_check
 from engine.standins.differences import Kind
 from engine.standins.engine_log import EngineLog
 from engine.standins.process_life import exit_now, exit_with_parent
-from engine.standins.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
-from engine.standins.standin import Call, Judgement, OperationError, StandIn
+from engine.standins.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from engine.standins.standin import Call, HalfDoneError, Judgement, OperationError, StandIn
 from engine.standins.values import decode, encode
 
 _MESSAGE_BYTES = 400 * 1024 * 1024  # the engine's own limit (sdk/go/common/util/rpcutil)
+# One waits in each operation under way: as many as the engine's default on a machine with 64 processors.
+_THREADS = 256
 _KINDS = {
     (Kind.ADDED, False): provider_pb2.PropertyDiff.ADD,
     (Kind.ADDED, True): provider_pb2.PropertyDiff.ADD_REPLACE,
@@ -68,14 +70,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 for key in settings
                 if known and key not in known
             ]
+            found = self._standin.check_settings(decode(request.news))
+            failures += [provider_pb2.CheckFailure(reason=f"{item.path}: {item.reason}") for item in found]
             return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Changed settings never replace resources of a stand-in."""
-        del context
-        changed = request.olds != request.news
-        changes = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
-        return provider_pb2.DiffResponse(changes=changes)
+        """Judge changed settings; most of them replace nothing."""
+        with self._reporting(context, "compare the settings of", request.urn):
+            changed, replacing = self._standin.diff_settings(decode(request.olds), decode(request.news))
+            changes = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
+            return provider_pb2.DiffResponse(changes=changes, diffs=changed, replaces=replacing)
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Take the settings, and say that this is a stand-in."""
@@ -165,12 +169,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             preview=getattr(request, "preview", False),
             timeout_seconds=getattr(request, "timeout", 0.0),
             resource_id=getattr(request, "id", ""),
+            ignored=tuple(getattr(request, "ignoreChanges", ())),
         )
 
     @contextmanager
     def _reporting(self, context: Any, action: str, subject: str) -> Generator[None]:
         try:
             yield
+        except HalfDoneError as error:
+            context.abort_with_status(_HalfDoneStatus(error))
         except OperationError as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except Exception as error:
@@ -181,6 +188,23 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 f"the {self._standin.package} stand-in could not {action} {subject} because of a fault of its own "
                 f"({fault}). Run with `--debug` for the details, and report them.",
             )
+
+
+class _HalfDoneStatus(grpc.Status):
+    """The status of a call that left a resource half done, with what the engine is to record of it."""
+
+    def __init__(self, error: HalfDoneError) -> None:
+        detail = provider_pb2.ErrorResourceInitFailed(
+            id=error.resource_id,
+            properties=encode(error.outputs),
+            inputs=encode(error.inputs),
+            reasons=[str(error)],
+        )
+        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+        status.details.add().Pack(detail)
+        self.code = grpc.StatusCode.UNKNOWN
+        self.details = str(error)
+        self.trailing_metadata = (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 def _diff_response(judgement: Judgement, ignored: list[str]) -> Any:
@@ -222,7 +246,7 @@ def serve(make: Callable[[], StandIn]) -> None:
 
     signal.signal(signal.SIGINT, leave)
     server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=32),
+        futures.ThreadPoolExecutor(max_workers=_THREADS),
         options=[("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.max_send_message_length", _MESSAGE_BYTES)],
     )
     servicer = Servicer(standin, EngineLog(arguments[0]))

@@ -23,6 +23,17 @@ class OperationError(Exception):
     """An operation failed for a reason that the user can act on; the message is shown as it is."""
 
 
+class HalfDoneError(OperationError):
+    """The resource is there, but the operation on it did not end well: the engine records it with what is wrong."""
+
+    def __init__(self, message: str, resource_id: str, outputs: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """`outputs` and `inputs` are what the state is to keep."""
+        super().__init__(message)
+        self.resource_id = resource_id
+        self.outputs = outputs
+        self.inputs = inputs
+
+
 @dataclass(frozen=True)
 class Call:
     """One operation on one resource."""
@@ -35,6 +46,8 @@ class Call:
     preview: bool = False
     timeout_seconds: float = 0
     resource_id: str = ""
+    ignored: tuple[str, ...] = ()
+    """Property paths whose changes the program ignores."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +175,15 @@ class StandIn:
         """The result of a data source."""
         del arguments
         raise OperationError(f"{token} is not served by the {self.package} stand-in. Use the official provider plugin.")
+
+    def check_settings(self, config: Mapping[str, Any]) -> list[Failure]:
+        """What is wrong with the provider's settings, beyond names that the SDK does not have."""
+        del config
+        return []
+
+    def diff_settings(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """The settings that changed, and those for which every resource of the provider is replaced: here none."""
+        return sorted(key for key in {*old, *new} if old.get(key) != new.get(key)), []
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Take the provider's settings."""
