@@ -6,13 +6,15 @@
 STACK ?= local
 # Another settings file than Pulumi.$(STACK).yaml.
 CONFIG ?=
-# What `make logs` shows, and what `make test` runs: ROLE=worker, TESTS=tests/unit.
+# What `make logs` shows, and what `make test` runs: ROLE=worker, TEAM=alpha (in a cluster), TESTS=tests/unit.
 ROLE ?=
+TEAM ?=
 TESTS ?=
-# FORCE=yes: `make down` removes a running fleet too that another checkout deployed.
+# FORCE=yes: `make down` also removes a running fleet that another checkout deployed, and forgets one whose cluster is
+# gone.
 FORCE ?=
 # In the environment and not on the engine's command line, where a quote in a value would be the shell's.
-export STACK CONFIG ROLE
+export STACK CONFIG ROLE TEAM
 
 python := .venv/bin/python
 engine := $(python) -m engine
@@ -35,11 +37,11 @@ environment:
 	@sh engine/bootstrap.sh
 
 .PHONY: up
-up: environment ## Deploy the stack to this machine's Docker and run a first job
+up: environment ## Deploy the stack (to this machine's Docker if STACK is not given) and run a first job
 	@$(engine) up
 
 .PHONY: down
-down: environment ## Remove the stack: every container, network and volume, jobs included
+down: environment ## Remove the stack and all that it made, jobs included
 	@$(engine) down $(if $(filter yes,$(FORCE)),--force)
 
 .PHONY: status
@@ -47,7 +49,7 @@ status: environment ## What runs, whether it is ready, and where
 	@$(engine) status
 
 .PHONY: logs
-logs: environment ## The fleet's logs, followed; ROLE=api, worker, sandboxd or database for one part
+logs: environment ## The fleet's logs, followed; ROLE=api, worker, sandboxd or database, TEAM=alpha for a part
 	@$(engine) logs
 
 .PHONY: preview

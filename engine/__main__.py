@@ -44,7 +44,7 @@ _config_option = click.option(
     "--config",
     "settings",
     envvar="CONFIG",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="The settings file; Pulumi.<stack>.yaml if not given.",
 )
 
@@ -70,7 +70,7 @@ def up(stack: str, settings: Path | None) -> None:
 
 @cli.command()
 @_stack_option
-@click.option("--force", is_flag=True, help="Remove a running fleet too that this checkout did not deploy.")
+@click.option("--force", is_flag=True, help="Remove also what this checkout did not deploy or cannot reach.")
 def down(stack: str, force: bool) -> None:
     """Remove a stack and everything that it made."""
     from engine.commands.down import down as run
@@ -100,14 +100,15 @@ def status(stack: str) -> None:
 
 @cli.command()
 @_stack_option
-@click.option("--role", default=None, envvar="ROLE", help="api, worker, sandboxd or database; all if not given.")
+@click.option("--role", default=None, envvar="ROLE", help="api, worker, sandboxd, sandbox, database; all if not given.")
+@click.option("--team", default=None, envvar="TEAM", help="One team's containers, in a cluster; all if not given.")
 @click.option("--lines", default=50, help="How many of the last lines of each.")
 @click.option("--follow/--no-follow", default=True, help="Go on until Ctrl-C.")
-def logs(stack: str, role: str | None, lines: int, follow: bool) -> None:
+def logs(stack: str, role: str | None, team: str | None, lines: int, follow: bool) -> None:
     """Show the logs of the fleet's containers."""
     from engine.commands.logs import logs as run
 
-    run(_session(stack), role=role, lines=lines, follow=follow)
+    run(_session(stack), role=role, team=team, lines=lines, follow=follow)
 
 
 @cli.command()

@@ -27,6 +27,10 @@ def _salt(path: Path) -> str | None:
 def source(paths: Paths, stack: str, given: Path | None = None) -> Path:
     """The file that the user edits: the one given, else Pulumi.<stack>.yaml."""
     path = given or paths.tracked_configuration(stack)
+    if path.is_dir():
+        raise UserFacingError(
+            f"{path} is a folder, where a settings file is wanted.", "Name the file: CONFIG=folder/Pulumi.<stack>.yaml."
+        )
     if not path.is_file():
         stacks = sorted(
             found.name.removeprefix("Pulumi.").removesuffix(".yaml") for found in paths.root.glob("Pulumi.*.yaml")

@@ -44,6 +44,11 @@ def _request(url: str, *, key: str = "", body: Any = None, headers: dict[str, st
         return status, {"detail": text[:200].decode(errors="replace")}
 
 
+def health(url: str) -> tuple[int, Any]:
+    """The status and the JSON of GET /health; raises OSError where nothing answers."""
+    return _request(f"{url}/health")
+
+
 def readiness(url: str) -> Readiness:
     """Ask GET /ready once."""
     try:
@@ -58,14 +63,31 @@ def readiness(url: str) -> Readiness:
     return Readiness(ready=False, reasons=str(reasons))
 
 
-def wait_until_ready(url: str, seconds: float, tick: Callable[[str], None]) -> None:
-    """Wait until the fleet accepts and runs jobs. `tick` gets the reasons why it does not yet, when they change."""
+def _none() -> str:
+    return ""
+
+
+def wait_until_ready(
+    url: str, seconds: float, tick: Callable[[str], None], troubles: Callable[[], str] = _none
+) -> None:
+    """Wait until the fleet accepts and runs jobs. `tick` gets the reasons why it does not yet, when they change.
+
+    `troubles` is what the place says of containers that do not run, asked where the time is up.
+    """
     deadline = time.monotonic() + seconds
     said = ""
     while not (found := readiness(url)).ready:
         if time.monotonic() > deadline:
             raise UserFacingError(
-                f"The fleet was deployed, but after {seconds:.0f} s it is not ready: {found.reasons}",
+                "\n".join(
+                    filter(
+                        None,
+                        (
+                            f"The fleet was deployed, but after {seconds:.0f} s it is not ready: {found.reasons}",
+                            troubles(),
+                        ),
+                    )
+                ),
                 "`make status` shows its containers and `make logs` what they say; run `make up` again after that.",
             )
         if found.reasons != said and time.monotonic() > deadline - seconds + 5:

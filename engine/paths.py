@@ -68,6 +68,10 @@ class Paths:
         """`url` and `api_key` of a stack that is up; mode 600."""
         return self.fleet / f"{stack}.json"
 
+    def kubeconfig(self, stack: str) -> Path:
+        """The way to a cluster that the stack made; mode 600."""
+        return self.fleet / f"{stack}.kubeconfig"
+
     def lock(self, stack: str) -> Path:
         """Held by the command that changes this stack."""
         return self.fleet / "locks" / f"{stack}.lock"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from engine.paths import PROJECT
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 VOLUME = "docker:index/volume:Volume"
-_LOCAL_PACKAGES = ("docker", "docker-build", "random", "pulumi")
+_STATE_ONLY = ("docker-build", "random", "pulumi")
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,21 @@ class StackState:
         """The URNs of all resources whose names end so."""
         return sorted(resource["urn"] for resource in self.resources() if resource["urn"].endswith(ends))
 
-    def foreign_types(self) -> set[str]:
-        """Types of resources that live elsewhere than in this machine's Docker."""
+    def holds(self, package: str) -> bool:
+        """Whether any resource of a provider is in the state."""
+        return any(str(resource["type"]).startswith(f"{package}:") for resource in self.resources())
+
+    def foreign_types(self, labelled: Collection[str]) -> set[str]:
+        """Types of resources that are lost when the state is: of providers other than the `labelled` ones.
+
+        A Helm release is such a one: what its chart makes carries no label of ours.
+        """
+        local = {*_STATE_ONLY, *labelled}
         types = {resource["type"] for resource in self.resources() if resource.get("custom")}
         names = {
             kind.removeprefix("pulumi:providers:") if kind.startswith("pulumi:providers:") else kind for kind in types
         }
-        return {name for name in names if name.split(":")[0] not in _LOCAL_PACKAGES}
+        return {name for name in names if name.split(":")[0] not in local or name.startswith("kubernetes:helm.sh/")}
 
     def locks(self) -> list[Lock]:
         """Locks that are held, by whomever."""

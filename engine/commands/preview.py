@@ -1,13 +1,13 @@
-"""`make preview`: what `up` would change. Builds nothing, pushes nothing, needs no credentials."""
+"""`make preview`: what `up` would change. Builds nothing, pushes nothing, needs no credentials and no cluster."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from engine import configuration, plugins, versions
+from engine import configuration
 from engine.commands.session import Session
 from engine.report import say
+from engine.targets import choice
 
 
 def preview(session: Session, settings_file: Path | None) -> None:
@@ -15,19 +15,14 @@ def preview(session: Session, settings_file: Path | None) -> None:
     source = configuration.source(session.paths, session.stack, settings_file)
     settings = configuration.fleet_settings(source)
     configuration.check(session.paths, session.stack, source)
-    on_docker = settings.get("architecture", "vm") == "vm" and settings.get("target", "docker") == "docker"
+    target = choice.of_settings(session, settings)
     with session.alone():
         temporary: Path | None = None
         if not session.state.exists():
             session.paths.fleet.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix="preview-", dir=session.paths.fleet))
         try:
-            if on_docker:
-                cli = session.engine("fleet", state=temporary)
-            elif plugins.aws_credentials_given(os.environ):
-                cli = session.engine("fleet", versions.PROVIDERS, state=temporary)
-            else:
-                cli = session.engine("stand-ins", versions.PROVIDERS, state=temporary)
+            cli = target.engine("preview", temporary)
             configuration.copy(session.paths, session.stack, settings_file)
             if temporary is not None:
                 cli.checked("stack", "init", "--no-select")

@@ -1,7 +1,7 @@
 """What every command on a stack starts from."""
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from engine.pulumi_cli import PulumiCli, remedy_for
 from engine.report import say
 from engine.stack_state import StackState
 from engine.toolchain import ensure_toolchain
+from engine.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Session:
     def fleet(self) -> str:
         """The name and label of everything that the stack makes."""
         return f"agent-fleet-{self.stack}"
+
+    @property
+    def argument(self) -> str:
+        """What a `make` command needs after its name to mean this stack."""
+        return "" if self.stack == "local" else f" STACK={self.stack}"
 
     @property
     def state(self) -> StackState:
@@ -50,15 +56,19 @@ class Session:
         kind: plugins.Plugins = "fleet",
         wanted: Iterable[str] = plugins.DOCKER_PROVIDERS,
         state: Path | None = None,
+        **variables: str,
     ) -> PulumiCli:
-        """The engine, made available first where need be; says which providers are stand-ins."""
+        """The engine, made available first where need be; says which providers are stand-ins.
+
+        `variables` are what this place's plugins find in their environment.
+        """
         ensure_toolchain(say, self.paths)
         if (line := plugins.describe(plugins.provide(self.paths, kind, say, wanted))) is not None:
             say(line)
         environment = engine_environment(self.paths, plugins=kind, state=state)
         if (address := endpoint()) != DEFAULT:
             environment["DOCKER_HOST"] = address
-        return PulumiCli(self.paths, self.stack, environment)
+        return PulumiCli(self.paths, self.stack, environment | variables)
 
     def initialise(self, cli: PulumiCli) -> None:
         """Enter the stack into the state, if it is not there."""
@@ -78,14 +88,25 @@ class Session:
         with held(self.paths.lock(self.stack), busy=busy):
             yield
 
-    def operate(self, cli: PulumiCli, command: str, *arguments: str) -> Presentation:
-        """Run `up`, `preview` or `destroy` and show it; raises UserFacingError with the engine's own errors."""
+    def operate(
+        self, cli: PulumiCli, command: str, *arguments: str, troubles: Callable[[], str] = lambda: ""
+    ) -> Presentation:
+        """Run `up`, `preview` or `destroy` and show it; raises UserFacingError with the engine's own errors.
+
+        `troubles` is asked while it takes long, and when it failed: the place often knows why.
+        """
+        watch = Watch(troubles, say)
         show = Presentation(say, preview=command == "preview")
         log = self.log(command)
-        code = cli.operate([command, *arguments], show.event, show.tick, log)
+
+        def tick() -> None:
+            show.tick()
+            watch.tick()
+
+        code = cli.operate([command, *arguments], show.event, tick, log)
         if code == 0 and not show.errors:
             return show
-        errors = "\n".join(show.errors) or _last_words(log)
+        errors = "\n".join([*(show.errors or [_last_words(log)]), *watch.unsaid()])
         again = "" if command == "preview" else " Run the command again: it goes on where it stopped."
         raise UserFacingError(
             errors,

@@ -56,6 +56,16 @@ def test_the_settings_file_of_make_may_have_a_quote_in_its_name() -> None:
     assert "/nowhere/it's.yaml does not exist" in ended.stderr
 
 
+def test_a_folder_in_the_place_of_the_settings_file_is_one_error(tmp_path: Path) -> None:
+    """Prevents click's own words and exit code for a mistake that every other command explains."""
+    code, output = _engine("preview", "--stack=never-there", CONFIG=str(tmp_path))
+    assert code == 1
+    assert output.strip().splitlines() == [
+        f"{tmp_path} is a folder, where a settings file is wanted.",
+        "Name the file: CONFIG=folder/Pulumi.<stack>.yaml.",
+    ]
+
+
 def test_a_stack_that_was_never_up_can_be_taken_down(tmp_path: Path) -> None:
     """Prevents a failing clean-up after a failing `make up`; and it must not need the engine for it."""
     code, output = _engine("down", "--stack=never-there", XDG_CACHE_HOME=str(tmp_path))
@@ -157,17 +167,22 @@ def test_the_list_of_commands_needs_nothing_installed() -> None:
 
 
 def test_plain_pulumi_works_in_the_shell_and_changes_no_tracked_file(tmp_path: Path) -> None:
-    """Prevents `make shell` from writing a salt into Pulumi.local.yaml."""
-    shell = tmp_path / "shell"
-    shell.write_text("#!/bin/sh\ncommand -v pulumi\npulumi preview --non-interactive --color never\npulumi stack ls\n")
-    shell.chmod(0o755)
+    """Prevents `make shell` from writing a salt into Pulumi.local.yaml, and from using settings of an hour ago."""
     stack = f"probe-{uuid.uuid4().hex[:10]}"
     settings = tmp_path / f"Pulumi.{stack}.yaml"
     shutil.copy(_CHECKOUT / "Pulumi.local.yaml", settings)
+    preview = "pulumi preview --non-interactive --color never"
+    change = f"sed 's/  port: 8080/  port: 99999/' '{settings}' > '{settings}.new'; cp '{settings}.new' '{settings}'"
+    restore = f"cp '{_CHECKOUT / 'Pulumi.local.yaml'}' '{settings}'"
+    shell = tmp_path / "shell"
+    shell.write_text(f"#!/bin/sh\n{preview}\npulumi stack ls\n{change}\n! {preview} || exit 9\n{restore}\n")
+    shell.chmod(0o755)
     try:
         code, output = _engine("shell", f"--stack={stack}", f"--config={settings}", SHELL=str(shell))
         assert code == 0, output
         assert f"Previewing update ({stack})" in output
+        assert "fleet.api.port" in output
+        assert "99999" in output
         assert re.search(rf"^{stack}\b", output, re.M)
         assert settings.read_text() == (_CHECKOUT / "Pulumi.local.yaml").read_text()
         assert not (_CHECKOUT / settings.name).exists()

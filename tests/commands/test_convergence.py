@@ -18,9 +18,10 @@ import pytest
 from docker.errors import DockerException
 
 from engine import convergence
-from engine.convergence import FleetObjects
 from engine.errors import UserFacingError
 from engine.stack_state import CONTAINER, NETWORK, VOLUME, StackState
+from engine.targets import docker_objects
+from engine.targets.docker_objects import FleetObjects
 
 
 def _silent(text: str) -> None:
@@ -73,9 +74,9 @@ def test_resources_outside_docker_are_told_apart(tmp_path: Path) -> None:
     """Prevents `make down` from forgetting a cloud's resources because the containers could be removed by label."""
     own = [{"type": CONTAINER, "custom": True}, {"type": "pulumi:providers:random", "custom": True}]
     component = {"type": "agent-fleet:index:Database", "custom": False}
-    assert _state(tmp_path, [*own, component]).foreign_types() == set()
+    assert _state(tmp_path, [*own, component]).foreign_types({"docker"}) == set()
     cloud = {"type": "aws:ecr/repository:Repository", "custom": True}
-    assert _state(tmp_path, [*own, cloud]).foreign_types() == {"aws:ecr/repository:Repository"}
+    assert _state(tmp_path, [*own, cloud]).foreign_types({"docker"}) == {"aws:ecr/repository:Repository"}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ class _Fleet:
         client.api.import_image_from_data(archive.getvalue(), repository=self.name, tag="1")
 
     def labels(self, role: str) -> dict[str, str]:
-        return {convergence.FLEET_LABEL: self.name, convergence.ROLE_LABEL: role}
+        return {docker_objects.FLEET_LABEL: self.name, docker_objects.ROLE_LABEL: role}
 
     def container(self, role: str, **options: Any) -> Any:
         return self.client.containers.create(
@@ -146,9 +147,9 @@ def test_orphans_go_and_what_the_state_knows_stays(fleet: _Fleet, tmp_path: Path
         {"type": NETWORK, "id": network.id, "custom": True},
         {"type": VOLUME, "id": volume.name, "custom": True},
     ]
-    convergence.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
+    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
     assert fleet.names() == {"api", "backend", "known"}
-    convergence.remove_orphans(fleet.objects, _state(tmp_path, []), _silent)
+    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), _silent)
     assert fleet.names() == set()
 
 
@@ -156,7 +157,7 @@ def test_a_database_volume_is_never_removed_by_up(fleet: _Fleet, tmp_path: Path)
     """Prevents the loss of accepted jobs when the state was lost, and says that they are there."""
     fleet.volume("database")
     said: list[str] = []
-    convergence.remove_orphans(fleet.objects, _state(tmp_path, []), said.append)
+    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), said.append)
     assert fleet.names() == {"database"}
     assert "goes on with what it holds" in said[0]
 
@@ -166,27 +167,27 @@ def test_an_orphaned_network_goes_with_containers_still_on_it(fleet: _Fleet, tmp
     network = fleet.network()
     container = fleet.container("api", network=f"{fleet.name}-backend")
     resources = [{"type": CONTAINER, "id": container.id, "custom": True}]
-    convergence.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
+    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
     assert network.id not in {found.id for found in fleet.objects.networks()}
 
 
 def test_sandboxes_are_left_to_a_sandboxd_that_runs() -> None:
     """Prevents `make up` from killing the jobs that run while a setting is changed."""
-    sandboxd = Mock(id="d", status="running", labels={convergence.ROLE_LABEL: "sandboxd"})
-    sandbox = Mock(id="s", status="running", labels={convergence.ROLE_LABEL: "sandbox"})
+    sandboxd = Mock(id="d", status="running", labels={docker_objects.ROLE_LABEL: "sandboxd"})
+    sandbox = Mock(id="s", status="running", labels={docker_objects.ROLE_LABEL: "sandbox"})
     objects, state = Mock(), Mock()
     objects.containers.return_value, objects.networks.return_value = [sandboxd, sandbox], []
     objects.volumes.return_value = []
     state.identities.return_value = {"d"}
-    convergence.remove_orphans(objects, state, _silent)
+    docker_objects.remove_orphans(objects, state, _silent)
     objects.remove_container.assert_not_called()
     sandboxd.status = "exited"
-    convergence.remove_orphans(objects, state, _silent)
+    docker_objects.remove_orphans(objects, state, _silent)
     objects.remove_container.assert_called_once_with(sandbox)
 
 
 def _container(name: str, status: str, role: str) -> Mock:
-    container = Mock(status=status, labels={convergence.ROLE_LABEL: role})
+    container = Mock(status=status, labels={docker_objects.ROLE_LABEL: role})
     container.name = name
     return container
 
@@ -200,9 +201,9 @@ def test_down_leaves_a_fleet_alone_that_another_checkout_deployed(tmp_path: Path
         _container("probe-sandbox", "running", "sandbox"),
     ]
     with pytest.raises(UserFacingError, match=r"did not deploy it: probe-database\.") as refused:
-        convergence.refuse_foreign_removal(objects, StackState(tmp_path, "probe"), "agent-fleet-probe")
+        docker_objects.refuse_foreign_removal(objects, StackState(tmp_path, "probe"), "agent-fleet-probe")
     assert "make down STACK=probe FORCE=yes" in refused.value.remedy
-    convergence.refuse_foreign_removal(objects, _state(tmp_path, []), "agent-fleet-probe")
+    docker_objects.refuse_foreign_removal(objects, _state(tmp_path, []), "agent-fleet-probe")
 
 
 def test_down_removes_what_a_killed_down_left(tmp_path: Path) -> None:
@@ -213,19 +214,19 @@ def test_down_removes_what_a_killed_down_left(tmp_path: Path) -> None:
         _container("probe-api", "created", "api"),
         _container("probe-sandbox", "running", "sandbox"),
     ]
-    convergence.refuse_foreign_removal(objects, StackState(tmp_path, "probe"), "agent-fleet-probe")
+    docker_objects.refuse_foreign_removal(objects, StackState(tmp_path, "probe"), "agent-fleet-probe")
 
 
 def test_what_is_gone_or_stopped_is_noticed(fleet: _Fleet, tmp_path: Path) -> None:
     """Prevents "unchanged" from the engine while a container was removed by hand."""
     network = fleet.network()
     resources = [{"type": NETWORK, "id": network.id, "custom": True}]
-    assert not convergence.drifted(fleet.objects, _state(tmp_path, resources))
+    assert not docker_objects.drifted(fleet.objects, _state(tmp_path, resources))
     stopped = fleet.container("api")
     resources.append({"type": CONTAINER, "id": stopped.id, "custom": True})
-    assert convergence.drifted(fleet.objects, _state(tmp_path, resources)), "it does not run"
+    assert docker_objects.drifted(fleet.objects, _state(tmp_path, resources)), "it does not run"
     gone = [{"type": VOLUME, "id": f"{fleet.name}-gone", "custom": True}]
-    assert convergence.drifted(fleet.objects, _state(tmp_path, gone))
+    assert docker_objects.drifted(fleet.objects, _state(tmp_path, gone))
 
 
 def _lock(state: StackState, folder: Path, process: int, host: str | None = None) -> Path:

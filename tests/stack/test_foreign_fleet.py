@@ -6,10 +6,10 @@ import pytest
 from deployed_stack import CHECKOUT, DeployedStack
 from docker import DockerClient
 
-from engine.convergence import FleetObjects, refuse_foreign_fleet
 from engine.errors import UserFacingError
 from engine.paths import Paths
 from engine.stack_state import StackState
+from engine.targets.docker_objects import FleetObjects, refuse_foreign_fleet
 
 
 def test_a_running_fleet_of_another_checkout_is_left_alone(

@@ -1,0 +1,1 @@
+"""Where fleets run, as the commands see it: one module for each way, behind the protocols of `target`."""

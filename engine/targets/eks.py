@@ -1,0 +1,175 @@
+"""A cluster on EKS that the stack itself makes, as the place of a fleet."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from engine import plugins, versions
+from engine.commands.session import Session
+from engine.errors import UserFacingError
+from engine.images import ensure_base_image
+from engine.plugins import Choice
+from engine.pulumi_cli import PulumiCli
+from engine.report import private_file, say
+from engine.stack_state import StackState
+from engine.targets.cluster_place import ClusterPlace
+from engine.targets.existing_cluster import builds_images, connected
+from engine.targets.kubeconfig import Kubeconfig
+from engine.targets.target import Entrance, LogSelection, Place, Purpose
+
+_LOG_IN = (
+    "Give them as the AWS tools take them (AWS_PROFILE, AWS_ACCESS_KEY_ID, `aws sso login`). `make preview` needs none."
+)
+
+
+class EksPlace:
+    """The fleet in a cluster that may not be there yet; implements `target.Place`.
+
+    What the stack made goes with the stack: nothing is looked for by label in an account.
+    """
+
+    def __init__(self, session: Session, kubeconfig: str) -> None:
+        """`kubeconfig` is the stack's output; empty before the cluster was made."""
+        self._session = session
+        self._kubeconfig = kubeconfig
+
+    def _cluster(self, kubeconfig: str = "") -> ClusterPlace:
+        if not (content := kubeconfig or self._kubeconfig):
+            raise UserFacingError(
+                f"The cluster of {self._session.fleet} is not made yet.",
+                f"`make up STACK={self._session.stack}` makes it.",
+            )
+        path = self._session.paths.kubeconfig(self._session.stack)
+        private_file(path, content)
+        try:
+            client = connected(Kubeconfig(path, None, "the stack's output"))
+        except UserFacingError as error:
+            raise UserFacingError(
+                error.message,
+                "The API server of a cluster on EKS is private by default: run the command from inside its network "
+                "(docs/cluster.md has the ways there, also for CI).",
+            ) from error
+        return ClusterPlace(client, self._session.stack, self._session.fleet, say)
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """None: whatever the engine cannot remove stays in the state."""
+        return frozenset()
+
+    def refuse_foreign_fleet(self, state: StackState) -> None:
+        """A cluster of the stack's own holds no other fleet; a second one of its name is refused by AWS."""
+
+    def refuse_foreign_removal(self, state: StackState) -> None:
+        """Without a state there is nothing that could be removed."""
+
+    def check_before(self, settings: Mapping[str, Any]) -> None:
+        """Nothing beyond what the settings' own check has said."""
+
+    def remove_orphans(self, state: StackState) -> None:
+        """In the cluster, once there is one."""
+        if self._kubeconfig and state.holds("kubernetes"):
+            self._cluster().remove_orphans(state)
+
+    def drifted(self, state: StackState) -> bool:
+        """Not asked on every run: reading a whole account takes minutes. `pulumi refresh` in `make shell` does."""
+        del state
+        return False
+
+    def remove_all(self) -> int:
+        """Nothing: the cluster has gone with the stack."""
+        return 0
+
+    def what_stays(self) -> str:
+        """Nothing that the stack made."""
+        return ""
+
+    def entrance(self, outputs: Mapping[str, Any]) -> AbstractContextManager[Entrance]:
+        """As in any cluster."""
+        return self._cluster(_kubeconfig(outputs)).entrance(outputs)
+
+    def troubles(self) -> str:
+        """As in any cluster; nothing before there is one."""
+        return self._cluster().troubles() if self._kubeconfig else ""
+
+    def anything(self) -> bool:
+        """Whether the cluster was made."""
+        return bool(self._kubeconfig)
+
+    def condition(self) -> list[str]:
+        """As in any cluster."""
+        return self._cluster().condition()
+
+    def logs(self, selection: LogSelection) -> None:
+        """As in any cluster."""
+        self._cluster().logs(selection)
+
+
+def _kubeconfig(outputs: Mapping[str, Any]) -> str:
+    found = outputs.get("kubeconfig") or ""
+    return found if isinstance(found, str) else json.dumps(found)
+
+
+class Eks:
+    """Implements `target.Target` for `architecture: cluster` with `target: eks`."""
+
+    ready_seconds = 900.0  # nodes come up and pull images
+
+    def __init__(self, session: Session, settings: Mapping[str, Any]) -> None:
+        """`settings` are the stack's, unchecked. Nothing is asked yet."""
+        self._session = session
+        self._settings = settings
+
+    def reach(self) -> Place:
+        """AWS, by credentials and the official provider; raises UserFacingError before anything is changed."""
+        _require_credentials()
+        chosen = plugins.provide(self._session.paths, "fleet", say, versions.PROVIDERS)
+        if chosen["aws"] is not Choice.OFFICIAL:
+            raise UserFacingError(
+                "Pulumi's official aws provider cannot be had on this machine, and the stand-in makes nothing in AWS.",
+                f"Run this where {plugins.DOWNLOADS} answers. `make preview` works without it.",
+            )
+        return EksPlace(self._session, self._stored())
+
+    def _stored(self) -> str:
+        """The kubeconfig of a cluster that an earlier run made."""
+        if not self._session.state.exists():
+            return ""
+        run = self.engine("up").run("stack", "output", "--json", "--show-secrets")
+        return _kubeconfig(json.loads(run.stdout)) if run.returncode == 0 else ""
+
+    def find(self, state: StackState) -> Place | None:
+        """The stack's cluster; None where nothing was ever made."""
+        if not state.exists():
+            return None
+        if state.holds("aws"):
+            _require_credentials()
+        return EksPlace(self._session, self._stored())
+
+    def absent(self) -> str:
+        """Said of a stack that was never deployed."""
+        return f"{self._session.fleet} is not up. `make up STACK={self._session.stack}` deploys it."
+
+    def forsake(self, state: StackState) -> str:
+        """A stack in AWS is never forgotten: what it made would go on costing money."""
+        raise UserFacingError(
+            f"{self._session.fleet} has {len(state.resources())} resources in AWS, which are not given up.", _LOG_IN
+        )
+
+    def prepare_images(self, place: Place) -> None:
+        """The base of the images, where they are built."""
+        del place
+        if builds_images(self._settings):
+            ensure_base_image(say)
+
+    def engine(self, purpose: Purpose, state: Path | None = None) -> PulumiCli:
+        """Without credentials stand-ins preview; with them the official plugins do everything."""
+        offline = purpose == "preview" and not plugins.aws_credentials_given(os.environ)
+        return self._session.engine("stand-ins" if offline else "fleet", versions.PROVIDERS, state=state)
+
+
+def _require_credentials() -> None:
+    if not plugins.aws_credentials_given(os.environ):
+        raise UserFacingError("There are no AWS credentials on this machine; nothing was changed.", _LOG_IN)
