@@ -114,7 +114,7 @@ class ApiSettings(DatabaseSettings):
     """How long after its result's expiry a job still answers 410 rather than 404."""
 
     queue_limit: int = Field(default=10_000, ge=1)
-    """Queued jobs of one tenant; above it, 429."""
+    """Queued jobs of one tenant in one pool; above it, 429."""
 
     bootstrap_keys: tuple[BootstrapKey, ...] = ()
     key_cache_seconds: float = Field(default=1.0, ge=0, le=2)
@@ -140,6 +140,11 @@ class ApiSettings(DatabaseSettings):
                 f"must be one or more of {', '.join(MAIN_FILES)}; not known: {', '.join(unknown) or 'none given'}"
             )
         return value
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates that jobs may be sent to, each once."""
+        return tuple(dict.fromkeys(pool.template for pool in self.pools)) or (self.template,)
 
     @property
     def pinned(self) -> bool:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from fleet_runtime.api import execute, jobs, probes
 from fleet_runtime.api.models import EncodedFile, request_schema
 from fleet_runtime.api.observation import Observation
+from fleet_runtime.api.pools import header_parameter
 from fleet_runtime.api.problems import ProblemDocument, handle_problems, invalid
 from fleet_runtime.api.runtime import ApiRuntime
 
@@ -60,7 +61,11 @@ def _document(app: FastAPI, runtime: ApiRuntime) -> dict[str, Any]:
     schemas["ProblemDocument"] = problem
     schemas["EncodedFile"] = EncodedFile.model_json_schema(ref_template=template)
     settings = runtime.settings
-    body = document["paths"]["/execute"]["post"]["requestBody"]
+    execution = document["paths"]["/execute"]["post"]
+    header = header_parameter(settings)
+    if header is not None:
+        execution["parameters"] = [*execution["parameters"], header]
+    body = execution["requestBody"]
     body["content"]["application/json"]["schema"] = request_schema(settings.languages, settings.max_timeout_seconds)
     for path in document["paths"].values():
         for operation in path.values():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fleet_runtime.store.acceptance import Acceptance
 
 _FRESH_SECONDS = 1.0
-_REMEMBERED_TENANTS = 4_096
+_REMEMBERED = 4_096
 
 
 @dataclass
@@ -23,28 +23,25 @@ class QueueBudget:
     accepts in between is added to it. Several API processes can pass the limit by what they accept in a second.
     """
 
-    def __init__(
-        self, acceptance: Acceptance, *, template: str, limit: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Allow each tenant `limit` queued jobs."""
+    def __init__(self, acceptance: Acceptance, *, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Allow each tenant `limit` queued jobs in each template."""
         self.limit = limit
         self._acceptance = acceptance
-        self._template = template
         self._clock = clock
-        self._counts: dict[str, _Count] = {}
+        self._counts: dict[tuple[str, str], _Count] = {}
 
-    async def allows(self, tenant: str) -> bool:
+    async def allows(self, tenant: str, template: str) -> bool:
         """Say whether the tenant may queue one more. Raises DatabaseAway."""
-        count = self._counts.get(tenant)
+        count = self._counts.get((tenant, template))
         now = self._clock()
         if count is None or now - count.counted_at > _FRESH_SECONDS or count.queued >= self.limit:
-            queued = await self._acceptance.queued(tenant, self._template, self.limit)
-            if len(self._counts) >= _REMEMBERED_TENANTS:
+            queued = await self._acceptance.queued(tenant, template, self.limit)
+            if len(self._counts) >= _REMEMBERED:
                 self._counts.clear()
-            count = self._counts[tenant] = _Count(queued, now)
+            count = self._counts[tenant, template] = _Count(queued, now)
         return count.queued < self.limit
 
-    def accepted(self, tenant: str) -> None:
+    def accepted(self, tenant: str, template: str) -> None:
         """Count a job that was just accepted."""
-        if tenant in self._counts:
-            self._counts[tenant].queued += 1
+        if (tenant, template) in self._counts:
+            self._counts[tenant, template].queued += 1

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from fleet_runtime.api.answers import json_answer, problems, result_answer, shown, waited_headers
 from fleet_runtime.api.intake import IntakeJob, read_job
 from fleet_runtime.api.models import AcceptedJob
+from fleet_runtime.api.pools import HEADER
 from fleet_runtime.api.problems import Problem, invalid, over_budget, unavailable
 from fleet_runtime.api.runtime import ApiRuntime, Caller, Runtime
 from fleet_runtime.api.waiting import wait_preference
@@ -82,9 +83,11 @@ async def execute(request: Request, runtime: Runtime, caller: Caller) -> Respons
 async def _take(request: Request, runtime: ApiRuntime, caller: Identity, id_: UUID) -> Accepted:
     """Read, validate and commit a job; nothing of its inputs is held in memory once this returns."""
     try:
+        # Before the body is read: a job that has nowhere to go need not arrive.
+        template = runtime.routes.template(caller.tenant, request.headers.get(HEADER))
         async with runtime.bodies.read(request) as body:
             intake = await _parse(body, runtime)
-            return await _accept(_job(id_, intake, caller, runtime, request), runtime)
+            return await _accept(_job(id_, intake, caller, runtime, request, template), runtime)
     except Problem as problem:
         runtime.metrics.refused.labels(problem.kind).inc()
         raise
@@ -96,12 +99,14 @@ async def _parse(body: bytes, runtime: ApiRuntime) -> IntakeJob:
     return read_job(body, runtime.settings)
 
 
-def _job(id_: UUID, intake: IntakeJob, caller: Identity, runtime: ApiRuntime, request: Request) -> NewJob:
+def _job(
+    id_: UUID, intake: IntakeJob, caller: Identity, runtime: ApiRuntime, request: Request, template: str
+) -> NewJob:
     settings = runtime.settings
     return NewJob(
         id=id_,
         tenant=caller.tenant,
-        template=settings.template,
+        template=template,
         language=intake.language,
         payload=intake.payload,
         body_sha256=intake.body_sha256,
@@ -118,7 +123,7 @@ def _job(id_: UUID, intake: IntakeJob, caller: Identity, runtime: ApiRuntime, re
 
 async def _accept(job: NewJob, runtime: ApiRuntime) -> Accepted:
     try:
-        if not await runtime.budget.allows(job.tenant):
+        if not await runtime.budget.allows(job.tenant, job.template):
             # A repeated request adds nothing to the queue.
             existing = await runtime.acceptance.existing(job)
             if existing is None:
@@ -130,7 +135,7 @@ async def _accept(job: NewJob, runtime: ApiRuntime) -> Accepted:
         raise invalid([("idempotency_key", message)]) from None
     if accepted.created:
         runtime.doorbell.ring(Bell.QUEUED, [job.id])
-        runtime.budget.accepted(job.tenant)
+        runtime.budget.accepted(job.tenant, job.template)
         runtime.metrics.accepted.labels(job.language).inc()
         log.info("job_accepted", job=str(job.id), tenant=job.tenant, language=job.language, request_id=job.request_id)
     return accepted

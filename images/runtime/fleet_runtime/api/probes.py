@@ -9,13 +9,11 @@ from starlette.responses import Response
 from fleet_runtime.api.answers import json_answer, problems
 from fleet_runtime.api.models import Health, Readiness
 from fleet_runtime.api.problems import unavailable
+from fleet_runtime.api.readiness import FRESH_SECONDS, judge
 from fleet_runtime.api.runtime import ApiRuntime, Runtime
 from fleet_runtime.database import DatabaseAway
 
 router = APIRouter()
-
-FRESH_SECONDS = 15
-"""A worker beats every 5 s; three missed beats and it does not count."""
 
 _REMEMBERED_SECONDS = 0.5
 
@@ -66,14 +64,4 @@ async def _look(runtime: ApiRuntime) -> Readiness:
         workers = await runtime.fleet.workers(FRESH_SECONDS)
     except DatabaseAway as error:
         return Readiness(ready=False, workers=0, reasons=[f"the database cannot be reached: {error}"])
-    mine = [worker for worker in workers if worker.template == runtime.settings.template]
-    able = sum(worker.healthy and not worker.draining for worker in mine)
-    if able:
-        return Readiness(ready=True, workers=able, reasons=[])
-    if not mine:
-        reason = f"no worker for template {runtime.settings.template!r} was heard of in the last {FRESH_SECONDS} s"
-        return Readiness(ready=False, workers=0, reasons=[reason])
-    reasons = [
-        f"worker {worker.id}: {'draining' if worker.draining else worker.reason or 'not healthy'}" for worker in mine
-    ]
-    return Readiness(ready=False, workers=0, reasons=reasons[:20])
+    return judge(runtime.settings, workers)

@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 
 from fleet_runtime.api.body import BodyReader
 from fleet_runtime.api.budget import QueueBudget
+from fleet_runtime.api.pools import Routes
 from fleet_runtime.api.problems import unauthorised, unavailable
 from fleet_runtime.api.waiting import Waiters
 from fleet_runtime.config import ApiSettings
@@ -42,7 +43,8 @@ class ApiRuntime:
         self.fleet = Fleet(self.database)
         self.waiters = Waiters(self.results)
         self.bodies = BodyReader()
-        self.budget = QueueBudget(self.acceptance, template=settings.template, limit=settings.queue_limit)
+        self.routes = Routes(settings)
+        self.budget = QueueBudget(self.acceptance, limit=settings.queue_limit)
 
 
 def runtime_of(request: Request) -> ApiRuntime:
@@ -58,7 +60,7 @@ async def _identify(request: Request, _: Annotated[object, Security(_bearer)]) -
     if not runtime.prepared.is_set():
         raise unavailable("The service is starting: its database cannot be reached yet.")
     identity = await runtime.authenticator.identify(request.headers.get("authorization"))
-    if identity is None:
+    if identity is None or runtime.settings.tenant not in (None, identity.tenant):
         raise unauthorised()
     request.scope["fleet.tenant"] = identity.tenant
     return identity

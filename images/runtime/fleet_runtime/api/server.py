@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from fleet_runtime.api.app import create_app
-from fleet_runtime.api.probes import FRESH_SECONDS
+from fleet_runtime.api.readiness import FRESH_SECONDS
 from fleet_runtime.api.runtime import ApiRuntime
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database, DatabaseAway
@@ -79,7 +79,9 @@ async def _prepare(runtime: ApiRuntime, url: str) -> None:
     while not runtime.prepared.is_set():
         try:
             await asyncio.to_thread(migrate, url)
-            await runtime.keys.synchronise(runtime.settings.bootstrap_keys)
+            if not runtime.settings.pinned:
+                # Keys that are not listed are revoked, so one API alone may do this: the one that is told them.
+                await runtime.keys.synchronise(runtime.settings.bootstrap_keys)
             runtime.prepared.set()
         except (SQLAlchemyError, DatabaseAway) as error:
             log.warning("database_not_ready", error=type(error).__name__, detail=str(error).splitlines()[0][:200])
@@ -120,7 +122,7 @@ class _Observer:
         workers = await fleet.workers(FRESH_SECONDS)
         for gauge in (metrics.depth, metrics.running, metrics.oldest):
             gauge.clear()
-        for template in {self._runtime.settings.template, *depth.queued, *depth.running}:
+        for template in {*self._runtime.settings.templates, *depth.queued, *depth.running}:
             metrics.depth.labels(template).set(depth.queued.get(template, 0))
             metrics.running.labels(template).set(depth.running.get(template, 0))
             metrics.oldest.labels(template).set(depth.oldest_seconds.get(template, 0))

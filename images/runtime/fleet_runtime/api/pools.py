@@ -1,0 +1,58 @@
+"""Which pool a job goes to: by the tenant of its key and the header `agent-type`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet_runtime.api.problems import invalid
+from fleet_runtime.config import ApiSettings, Pool
+
+HEADER = "agent-type"
+_SHOWN_CHARACTERS = 63
+
+
+class Routes:
+    """The pools of this API. Without any, every job goes to the one template, and the header says nothing."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        """Sort the pools by tenant."""
+        self._template = settings.template
+        self._agent_type = settings.agent_type
+        self._pools: dict[str, dict[str, Pool]] = {}
+        for pool in settings.pools:
+            self._pools.setdefault(pool.tenant, {})[pool.agent_type] = pool
+
+    def template(self, tenant: str, agent_type: str | None) -> str:
+        """Return the template of the pool that a job goes to; raises Problem (422) that names what is allowed."""
+        if not self._pools:
+            if self._agent_type is not None and agent_type not in (None, self._agent_type):
+                raise _refused(agent_type, f"this is the API of agent type {self._agent_type!r}; allowed is that")
+            return self._template
+        own = self._pools.get(tenant, {})
+        if not own:
+            raise _refused(agent_type, f"tenant {tenant!r} has no pool in this fleet; add one to the fleet's settings")
+        if agent_type is None:
+            pool = next((pool for pool in own.values() if pool.default or len(own) == 1), None)
+        else:
+            pool = own.get(agent_type)
+        if pool is None:
+            raise _refused(agent_type, f"tenant {tenant!r} has pools for {', '.join(sorted(own))}; send one of them")
+        return pool.template
+
+
+def header_parameter(settings: ApiSettings) -> Mapping[str, Any] | None:
+    """Return the header as the OpenAPI document has it; None where it means nothing."""
+    allowed = [settings.agent_type] if settings.agent_type else sorted({pool.agent_type for pool in settings.pools})
+    if not allowed:
+        return None
+    return {
+        "name": HEADER,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "enum": allowed},
+        "description": "the pool to run in: one of the tenant's own agent types; left out, the tenant's default",
+    }
+
+
+def _refused(given: str | None, message: str) -> Exception:
+    was = "is missing" if given is None else f"{given[:_SHOWN_CHARACTERS]!r} was given"
+    return invalid([(HEADER, f"{was}: {message}")])
