@@ -1,5 +1,15 @@
 """Pulumi components for a fleet of containerised AI agents: the public face, by name."""
 
+from agent_fleet.aws.addon_traffic import AddonTraffic, AddonTrafficArgs
+from agent_fleet.aws.cluster import Cluster
+from agent_fleet.aws.cluster_args import ClusterArgs, NodeGroupArgs, RunscArgs
+from agent_fleet.aws.job_queue import JobQueue, JobQueueArgs
+from agent_fleet.aws.managed_database import ManagedDatabase, ManagedDatabaseArgs
+from agent_fleet.aws.network import Network, NetworkArgs
+from agent_fleet.aws.pod_identity import PodIdentity, PodIdentityArgs
+from agent_fleet.aws.registry import Registry, RegistryArgs
+from agent_fleet.aws.registry_rules import PullThroughArgs, RegistryRuleArgs
+from agent_fleet.aws.shared_workspace import SharedWorkspace, SharedWorkspaceArgs
 from agent_fleet.docker.database import Database, DatabaseArgs
 from agent_fleet.docker.execution import ExecutionService
 from agent_fleet.docker.host_network import HostNetwork, HostNetworkArgs
@@ -13,32 +23,49 @@ from agent_fleet.kubernetes.agent_pool_args import (
     PodSandboxArgs,
     PoolWorkerArgs,
 )
+from agent_fleet.kubernetes.agent_routing import AgentRouting
+from agent_fleet.kubernetes.agent_routing_args import AgentRoutingArgs, ConnectionLimitsArgs, DelayArgs, RouteArgs
+from agent_fleet.kubernetes.autoscaler_args import (
+    DatabaseSecretArgs,
+    PoolAutoscalerArgs,
+    QueueScalingArgs,
+    SandboxScalingArgs,
+)
 from agent_fleet.kubernetes.cluster_database import ClusterDatabase, ClusterDatabaseArgs
 from agent_fleet.kubernetes.fleet_api import FleetApi
 from agent_fleet.kubernetes.fleet_api_args import FleetApiArgs, GatewayArgs, PoolRouteArgs
 from agent_fleet.kubernetes.image_prepull import ImagePrepull, ImagePrepullArgs
+from agent_fleet.kubernetes.namespace_limits import ContainerLimitsArgs, QuotaArgs
+from agent_fleet.kubernetes.node_autoscaler import NodeAutoscaler
+from agent_fleet.kubernetes.node_autoscaler_args import NodeAutoscalerArgs, NodePoolArgs
+from agent_fleet.kubernetes.platform import Platform
+from agent_fleet.kubernetes.platform_args import IstioArgs, KarpenterArgs, KedaArgs, PlatformArgs
+from agent_fleet.kubernetes.pool_autoscaler import PoolAutoscaler
 from agent_fleet.kubernetes.sandbox_pool import SandboxPool, SandboxPoolArgs
-from agent_fleet.kubernetes.tenant_namespace import (
-    ContainerLimitsArgs,
-    EgressArgs,
-    QuotaArgs,
-    TenantNamespace,
-    TenantNamespaceArgs,
-)
+from agent_fleet.kubernetes.tenant_namespace import EgressArgs, TenantNamespace, TenantNamespaceArgs
 from agent_fleet.kubernetes.workspace import WorkspaceClaim, WorkspaceClaimArgs
 
 __all__ = [
+    "AddonTraffic",
+    "AddonTrafficArgs",
     "AgentImage",
     "AgentImageArgs",
     "AgentPool",
     "AgentPoolArgs",
+    "AgentRouting",
+    "AgentRoutingArgs",
     "ApiArgs",
     "ApiLimitsArgs",
+    "Cluster",
+    "ClusterArgs",
     "ClusterDatabase",
     "ClusterDatabaseArgs",
+    "ConnectionLimitsArgs",
     "ContainerLimitsArgs",
     "Database",
     "DatabaseArgs",
+    "DatabaseSecretArgs",
+    "DelayArgs",
     "EgressArgs",
     "ExecutionService",
     "ExecutionServiceArgs",
@@ -49,16 +76,45 @@ __all__ = [
     "HostNetworkArgs",
     "ImagePrepull",
     "ImagePrepullArgs",
+    "IstioArgs",
+    "JobQueue",
+    "JobQueueArgs",
+    "KarpenterArgs",
+    "KedaArgs",
+    "ManagedDatabase",
+    "ManagedDatabaseArgs",
+    "Network",
+    "NetworkArgs",
+    "NodeAutoscaler",
+    "NodeAutoscalerArgs",
+    "NodeGroupArgs",
+    "NodePoolArgs",
+    "Platform",
+    "PlatformArgs",
+    "PodIdentity",
+    "PodIdentityArgs",
     "PodResourcesArgs",
     "PodSandboxArgs",
+    "PoolAutoscaler",
+    "PoolAutoscalerArgs",
     "PoolRouteArgs",
     "PoolWorkerArgs",
+    "PullThroughArgs",
     "PulledImage",
     "PulledImageArgs",
+    "QueueScalingArgs",
     "QuotaArgs",
+    "Registry",
+    "RegistryArgs",
+    "RegistryRuleArgs",
+    "RouteArgs",
+    "RunscArgs",
     "SandboxArgs",
     "SandboxPool",
     "SandboxPoolArgs",
+    "SandboxScalingArgs",
+    "SharedWorkspace",
+    "SharedWorkspaceArgs",
     "TenantNamespace",
     "TenantNamespaceArgs",
     "WorkerArgs",

@@ -33,6 +33,9 @@ SANDBOXD_USER = User(uid=0, gid=0, supplementary_gids=(FLEET_USER.gid,))
 
 API_PORT = 8080
 METRICS_PORT = 9090
+WORKER_METRICS_PORT = 9091
+"""Where API and worker share one network address."""
+
 RUN_DIRECTORY = "/run/fleet"
 SANDBOXD_SOCKET = f"{RUN_DIRECTORY}/sandboxd.sock"
 SANDBOX_TEMPLATE = "default"

@@ -6,13 +6,10 @@ import pulumi
 import pulumi_docker as docker
 import pulumi_random as random
 
+from agent_fleet.database_workload import database_url, database_workload
 from agent_fleet.docker.container import container_args, container_options
 from agent_fleet.labels import labels
-from agent_fleet.workload import TEMPORARY_DIRECTORY, Probe, Resources, ScratchMount, User, VolumeMount, Workload
-
-ROLE_NAME = "fleet"
-DATABASE_NAME = "fleet"
-POSTGRES_USER = User(uid=999, gid=999)
+from agent_fleet.workload import Resources
 
 
 class DatabaseArgs(TypedDict):
@@ -54,28 +51,16 @@ class Database(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        workload = Workload(
-            name=name,
-            role="database",
+        workload = database_workload(
+            name,
             image=args["image"],
-            command=(),
-            user=POSTGRES_USER,
             resources=Resources(memory_mebibytes=args["memory_mebibytes"], cpus=2),
-            probe=Probe(command=("postgres-healthcheck",)),
-            # A fast shutdown ends the sessions and writes a checkpoint of up to max_wal_size.
-            stop_grace_seconds=30,
-            environment={"POSTGRES_USER": ROLE_NAME, "POSTGRES_DB": DATABASE_NAME},
-            secret_environment={"POSTGRES_PASSWORD": password.result},
-            mounts=(
-                VolumeMount(volume=volume.name, path="/var/lib/postgresql/data"),
-                ScratchMount(path="/run/postgresql", size_mebibytes=1, owner=POSTGRES_USER),
-                TEMPORARY_DIRECTORY,
-            ),
+            password=password.result,
+            data_volume=volume.name,
             networks=(args["network"],),
         )
         docker.Container(name, container_args(workload, args["fleet"]), opts=container_options(self))
         # The container's name as given, not its output: else a new container would replace all that connect to it.
-        self.url = pulumi.Output.secret(
-            pulumi.Output.concat("postgresql://", ROLE_NAME, ":", password.result, "@", name, ":5432/", DATABASE_NAME)
-        )
+        # The container's name as given, not its output: else a new container would replace all that connect to it.
+        self.url = database_url(password.result, name)
         self.register_outputs({"url": self.url})

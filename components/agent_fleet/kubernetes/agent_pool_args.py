@@ -5,6 +5,10 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
+from agent_fleet.execution_args import ApiLimits
+from agent_fleet.kubernetes.quantities import mebibytes, millicpus
+from agent_fleet.workload import Reservation, Resources
+
 
 class PodResourcesArgs(TypedDict, total=False):
     """What one pod of a pool takes; its two containers get half each. Defaults: H3. Plain, because sums are checked."""
@@ -113,5 +117,46 @@ class AgentPoolArgs(TypedDict):
     """`host:port`s that no sandbox may reach, beside the metadata address and the API server. Default: none."""
     log_level: NotRequired[pulumi.Input[str]]
     """`debug`, `info` (the default), `warning` or `error`."""
-    settings: NotRequired[pulumi.Input[dict[str, pulumi.Input[str]]]]
+    settings: NotRequired[dict[str, pulumi.Input[str]]]
     """More variables for the worker, for example a proxy's URL (G5). Never a secret."""
+    routed_seconds: NotRequired[int]
+    """How long a pod that is told to stop still answers, until all who route to it know. Default 5."""
+
+
+DEFAULT_LONGEST_JOB_SECONDS = 3600
+DEFAULT_ROUTED_SECONDS = 5
+
+
+def api_limits(given: ApiLimitsArgs, longest_job_seconds: pulumi.Input[int]) -> ApiLimits:
+    """What an API accepts, with the defaults filled in."""
+    return ApiLimits(
+        languages=given.get("languages", ("python", "bash", "node")),
+        default_timeout_seconds=given.get("default_timeout_seconds", 60),
+        max_timeout_seconds=longest_job_seconds,
+        max_attempts=given.get("max_attempts", 3),
+        result_ttl_seconds=given.get("result_ttl_seconds", 86_400),
+        tombstone_ttl_seconds=given.get("tombstone_ttl_seconds", 604_800),
+        queue_limit=given.get("queue_limit", 10_000),
+    )
+
+
+def pod_resources(given: PodResourcesArgs, containers: int) -> Resources:
+    """What each of a pod's containers takes when they share evenly.
+
+    Raises ValueError for what is no quantity, and for a request above its limit.
+    """
+    requests_cpu = millicpus(given.get("requests_cpu", "250m"), "requests_cpu")
+    limits_cpu = millicpus(given.get("limits_cpu", "500m"), "limits_cpu")
+    requests_memory = mebibytes(given.get("requests_memory", "256Mi"), "requests_memory")
+    limits_memory = mebibytes(given.get("limits_memory", "512Mi"), "limits_memory")
+    for what, request, limit in (("cpu", requests_cpu, limits_cpu), ("memory", requests_memory, limits_memory)):
+        if request > limit:
+            raise ValueError(
+                f"requests_{what} is {given.get(f'requests_{what}')!r} and limits_{what} is "
+                f"{given.get(f'limits_{what}')!r}: a request is part of its limit; lower the first or raise the second"
+            )
+    return Resources(
+        memory_mebibytes=limits_memory // containers,
+        cpus=limits_cpu / containers / 1000,
+        reserved=Reservation(memory_mebibytes=requests_memory // containers, cpus=requests_cpu / containers / 1000),
+    )

@@ -19,6 +19,8 @@ class PoolRouteArgs(TypedDict):
     """The pool's template."""
     default: bool
     """Whether it takes the team's requests that name no agent type."""
+    scales_from_zero: NotRequired[bool]
+    """Whether queued jobs bring its workers up, so that none being there is no fault. Default: no."""
 
 
 class GatewayArgs(TypedDict):
@@ -48,7 +50,7 @@ class FleetApiArgs(TypedDict):
     teams: list[str]
     """The teams; each gets an API key."""
     replicas: NotRequired[pulumi.Input[int]]
-    """Pods. Default 2. An autoscaler's to decide where `autoscaled` is set."""
+    """Pods. Default 2; nothing where `autoscaled` is set."""
     autoscaled: NotRequired[bool]
     """Whether an autoscaler decides on the number of pods. Default: no."""
     resources: NotRequired[PodResourcesArgs]
@@ -64,6 +66,8 @@ class FleetApiArgs(TypedDict):
     Default: none, and from anywhere with `node_port`."""
     metrics_from_namespaces: NotRequired[Sequence[str]]
     """Namespaces whose pods may read the metrics. Default: none."""
+    ambient_mesh_enabled: NotRequired[bool]
+    """Whether it is in Istio's ambient mesh, whose traffic comes on port 15008. Default: no."""
     host: NotRequired[str]
     """The host name, for `ingress` and `gateway`."""
     tls_secret: NotRequired[str]

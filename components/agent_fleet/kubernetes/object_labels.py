@@ -9,6 +9,9 @@ from agent_fleet.labels import FLEET_LABEL, ROLE_LABEL
 
 POOL_LABEL = "agent-fleet.pool"
 TEAM_LABEL = "agent-fleet.team"
+PURPOSE_LABEL = "agent-fleet.purpose"
+"""Of namespaces: pools, sandboxes or system."""
+
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 """Kubernetes itself puts it on every namespace, so that nobody can pass for another."""
 
@@ -51,7 +54,9 @@ def metadata(
 
 
 def namespaces_named(names: list[str]) -> k8s.meta.v1.LabelSelectorArgs:
-    """Selects namespaces by their names."""
+    """Selects namespaces by their names; raises ValueError for none, which would select nothing at all."""
+    if not names:
+        raise ValueError("no namespace is named, so nobody would be let in: name at least one")
     return k8s.meta.v1.LabelSelectorArgs(
         match_expressions=[
             k8s.meta.v1.LabelSelectorRequirementArgs(key=NAMESPACE_NAME_LABEL, operator="In", values=names)

@@ -1,5 +1,6 @@
 """The pod renderer: `Workload`s as the containers of one pod, at Pod Security `restricted`."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -48,12 +49,16 @@ def configuration_data(workloads: Sequence[Workload]) -> dict[str, pulumi.Input[
 
 
 def secret_data(workloads: Sequence[Workload]) -> dict[str, pulumi.Input[str]]:
-    """The data of the Secret, whose values are secrets in the state as well."""
+    """The data of the Secret, encoded as Kubernetes keeps it. Its values are secrets in the state as well."""
     return {
-        variable: pulumi.Output.secret(value)
+        variable: pulumi.Output.secret(value).apply(_base64)
         for workload in workloads
         for variable, value in sorted(workload.secret_environment.items())
     }
+
+
+def _base64(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()
 
 
 def grace_seconds(workloads: Sequence[Workload]) -> int:
@@ -220,6 +225,15 @@ def _amounts(memory: pulumi.Input[int], cpus: float, disk: str) -> dict[str, pul
 
 def memory_quantity(mebibytes: pulumi.Input[int]) -> pulumi.Input[str]:
     """A number of mebibytes as a quantity."""
-    if isinstance(mebibytes, int):
-        return f"{mebibytes}Mi"
-    return whole_number(mebibytes).apply(lambda number: f"{number}Mi")
+    return _quantity(mebibytes, "Mi")
+
+
+def gibibytes_quantity(gibibytes: pulumi.Input[int]) -> pulumi.Input[str]:
+    """A number of gibibytes as a quantity."""
+    return _quantity(gibibytes, "Gi")
+
+
+def _quantity(number: pulumi.Input[int], unit: str) -> pulumi.Input[str]:
+    if isinstance(number, int):
+        return f"{number}{unit}"
+    return whole_number(number).apply(lambda value: f"{value}{unit}")

@@ -3,6 +3,12 @@
 from typing import NotRequired, TypedDict
 
 import pulumi
+import pulumi_kubernetes as k8s
+
+from agent_fleet.kubernetes.object_labels import UNTRUSTED_NODE, metadata, object_labels, selector_labels
+from agent_fleet.kubernetes.ordering import once_there
+from agent_fleet.kubernetes.pod import memory_quantity
+from agent_fleet.kubernetes.pod_volumes import scratch
 
 
 class SandboxPoolArgs(TypedDict):
@@ -40,8 +46,18 @@ class SandboxPoolArgs(TypedDict):
     """The workers' service account: the only one that may claim and delete the pods."""
 
 
+SANDBOX_USER = 10001
+JOB_DIRECTORY = "/job"
+_SHARED_MEMORY_MEBIBYTES = 16
+_DISK = "128Mi"
+"""For what the kubelet keeps of the output. Nothing else of a sandbox is on disk."""
+
+
 class SandboxPool(pulumi.ComponentResource):
-    """Pods that run strangers' code once, and the role that one pool's workers have over them."""
+    """Pods that run strangers' code once, and the role that one pool's workers have over them.
+
+    An update replaces the pods, claimed ones included, whose jobs are then tried again.
+    """
 
     selector: pulumi.Output[str]
     """The label selector that finds the pods."""
@@ -51,6 +67,144 @@ class SandboxPool(pulumi.ComponentResource):
     def __init__(self, name: str, args: SandboxPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the pods, their budget and the workers' role; see `SandboxPoolArgs`."""
         super().__init__("agent-fleet:index:SandboxPool", name, {}, opts)
-        self.selector = pulumi.Output.from_input("")
-        self.namespace = pulumi.Output.from_input(args["namespace"])
+        pool, namespace = args["pool"], args["namespace"]
+        labels = object_labels(args["fleet"], "sandbox", team=args["team"], pool=pool)
+        selected = selector_labels(args["fleet"], "sandbox", pool)
+        options = pulumi.ResourceOptions(parent=self)
+        binding = _workers_role(name, args, labels, options)
+        account = k8s.core.v1.ServiceAccount(
+            name, metadata=metadata(pool, namespace, labels), automount_service_account_token=False, opts=options
+        )
+        k8s.policy.v1.PodDisruptionBudget(
+            name,
+            metadata=metadata(pool, namespace, labels),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable="25%", selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected)
+            ),
+            opts=options,
+        )
+        k8s.apps.v1.Deployment(
+            name,
+            metadata=metadata(pool, namespace, labels),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=args["replicas"],
+                revision_history_limit=2,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected),
+                # A quota that the pods fill leaves no room for a surge, so one of them may go first.
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(
+                    type="RollingUpdate",
+                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=1, max_surge="25%"),
+                ),
+                template=_pod(args, labels),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+        )
+        self.selector = once_there(selector_text(args["fleet"], pool), [binding])
+        self.namespace = once_there(namespace, [binding])
         self.register_outputs({"selector": self.selector, "namespace": self.namespace})
+
+
+def selector_text(fleet: str, pool: str) -> str:
+    """The selector of a pool's sandbox pods, as Kubernetes' API takes it."""
+    return ",".join(f"{key}={value}" for key, value in selector_labels(fleet, "sandbox", pool).items())
+
+
+def _workers_role(
+    name: str, args: SandboxPoolArgs, labels: dict[str, str], options: pulumi.ResourceOptions
+) -> k8s.rbac.v1.RoleBinding:
+    """All that the workers may do in the cluster: find, claim, use and delete pods of the sandboxes' namespace."""
+    role_name = f"{args['pool']}-worker"
+    role = k8s.rbac.v1.Role(
+        f"{name}-worker",
+        metadata=metadata(role_name, args["namespace"], labels),
+        rules=[
+            k8s.rbac.v1.PolicyRuleArgs(
+                api_groups=[""], resources=["pods"], verbs=["get", "list", "watch", "patch", "delete"]
+            ),
+            k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods/attach"], verbs=["create", "get"]),
+        ],
+        opts=options,
+    )
+    return k8s.rbac.v1.RoleBinding(
+        f"{name}-worker",
+        metadata=metadata(role_name, args["namespace"], labels),
+        role_ref=k8s.rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role_name),
+        subjects=[
+            k8s.rbac.v1.SubjectArgs(
+                kind="ServiceAccount", name=args["worker_service_account"], namespace=args["worker_namespace"]
+            )
+        ],
+        opts=pulumi.ResourceOptions(parent=options.parent, depends_on=[role]),
+    )
+
+
+def _pod(args: SandboxPoolArgs, labels: dict[str, str]) -> k8s.core.v1.PodTemplateSpecArgs:
+    untrusted = args.get("untrusted_nodes", False)
+    toleration = k8s.core.v1.TolerationArgs(key=UNTRUSTED_NODE, operator="Equal", value="true", effect="NoSchedule")
+    return k8s.core.v1.PodTemplateSpecArgs(
+        metadata=k8s.meta.v1.ObjectMetaArgs(labels=labels),
+        spec=k8s.core.v1.PodSpecArgs(
+            service_account_name=args["pool"],
+            automount_service_account_token=False,
+            enable_service_links=False,
+            hostname="sandbox",
+            # Without a name server of its own the pod would be given the cluster's.
+            dns_policy="None",
+            dns_config=k8s.core.v1.PodDNSConfigArgs(nameservers=["127.0.0.1"]),
+            runtime_class_name=args.get("runtime_class"),
+            node_selector={UNTRUSTED_NODE: "true"} if untrusted else None,
+            tolerations=[toleration] if untrusted else None,
+            termination_grace_period_seconds=args.get("grace_seconds", 30),
+            security_context=k8s.core.v1.PodSecurityContextArgs(
+                run_as_non_root=True,
+                run_as_user=SANDBOX_USER,
+                run_as_group=SANDBOX_USER,
+                fs_group=SANDBOX_USER,
+                seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+            ),
+            containers=[_container(args)],
+            volumes=[
+                k8s.core.v1.VolumeArgs(name=volume, empty_dir=scratch(size))
+                for volume, _, size in _directories(args["scratch_mebibytes"])
+            ],
+        ),
+    )
+
+
+def _container(args: SandboxPoolArgs) -> k8s.core.v1.ContainerArgs:
+    # Requested as limited: the node can always keep what a job was promised, and jobs do not take it from each other.
+    amounts: dict[str, pulumi.Input[str]] = {
+        "cpu": pulumi.Output.from_input(args["cpus"]).apply(lambda cpus: f"{round(cpus * 1000)}m"),
+        "memory": memory_quantity(args["memory_mebibytes"]),
+        "ephemeral-storage": _DISK,
+    }
+    return k8s.core.v1.ContainerArgs(
+        name="sandbox",
+        image=args["image"],
+        image_pull_policy=args.get("pull_policy", "IfNotPresent"),
+        # The job comes by it, from the worker that attaches.
+        stdin=True,
+        resources=k8s.core.v1.ResourceRequirementsArgs(limits=amounts, requests=amounts),
+        security_context=k8s.core.v1.SecurityContextArgs(
+            privileged=False,
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
+            run_as_non_root=True,
+            run_as_user=SANDBOX_USER,
+            run_as_group=SANDBOX_USER,
+        ),
+        volume_mounts=[
+            k8s.core.v1.VolumeMountArgs(name=volume, mount_path=path)
+            for volume, path, _ in _directories(args["scratch_mebibytes"])
+        ],
+    )
+
+
+def _directories(scratch_mebibytes: int) -> list[tuple[str, str, int]]:
+    """Where a job may write, and how many mebibytes: the same on a Docker host (sandboxd/docker_posture.py)."""
+    return [
+        ("job", JOB_DIRECTORY, scratch_mebibytes),
+        ("tmp", "/tmp", max(scratch_mebibytes // 4, 1)),  # noqa: S108 - the sandbox's
+        ("shared-memory", "/dev/shm", _SHARED_MEMORY_MEBIBYTES),  # noqa: S108
+    ]

@@ -3,6 +3,12 @@
 from typing import NotRequired, TypedDict
 
 import pulumi
+import pulumi_kubernetes as k8s
+
+from agent_fleet.kubernetes.object_labels import metadata, object_labels
+from agent_fleet.kubernetes.ordering import once_there
+
+CLAIM_NAME = "workspace"
 
 
 class WorkspaceClaimArgs(TypedDict):
@@ -31,5 +37,18 @@ class WorkspaceClaim(pulumi.ComponentResource):
     def __init__(self, name: str, args: WorkspaceClaimArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the claim; see `WorkspaceClaimArgs`."""
         super().__init__("agent-fleet:index:WorkspaceClaim", name, {}, opts)
-        self.claim_name = pulumi.Output.from_input("workspace")
+        labels = object_labels(args["fleet"], "workspace", team=args["team"])
+        storage = args.get("storage", "100Gi")
+        # Renaming this resource replaces the claim, and with it all that the team's jobs have left in the workspace.
+        claim = k8s.core.v1.PersistentVolumeClaim(
+            name,
+            metadata=metadata(CLAIM_NAME, args["namespace"], labels),
+            spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=[args.get("access_mode", "ReadWriteMany")],
+                storage_class_name=args.get("storage_class"),
+                resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage}),
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.claim_name = once_there(CLAIM_NAME, [claim])
         self.register_outputs({"claim_name": self.claim_name})
