@@ -16,27 +16,36 @@ class AgentImageArgs(TypedDict):
     """The tag it is loaded under. Containers never use it: they take `reference`."""
     context: pulumi.Input[str]
     """The folder with the Dockerfile, relative to the project."""
+    registry: NotRequired[pulumi.Input[str]]
+    """Where the image is pushed, without a scheme, for example `127.0.0.1:5001`. Left out: it stays in the Docker host
+    that built it."""
     ca_bundle: NotRequired[pulumi.Input[str]]
     """PEM certificates for downloads during the build. Passed as the build secret `ca`, so in no layer. A change of
     it alone builds nothing anew."""
 
 
 class AgentImage(pulumi.ComponentResource):
-    """A BuildKit build, loaded into the Docker host. A preview neither builds nor pushes."""
+    """A BuildKit build, loaded into the Docker host or pushed to a registry. A preview neither builds nor pushes."""
 
     reference: pulumi.Output[str]
-    """The image by its content: `sha256:…`."""
+    """The image by its content: `sha256:…`, with a registry `<registry>/<repository>@sha256:…`."""
 
     def __init__(self, name: str, args: AgentImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the build; see `AgentImageArgs`."""
         super().__init__("agent-fleet:index:AgentImage", name, {}, opts)
         ca_bundle = args.get("ca_bundle")
+        registry = args.get("registry")
+        name_in_registry = (
+            pulumi.Output.from_input(args["repository"])
+            if registry is None
+            else pulumi.Output.concat(registry, "/", args["repository"])
+        )
         image = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=args["context"]),
-            tags=[pulumi.Output.concat(args["repository"], ":", args["tag"])],
-            load=True,
-            push=False,
+            tags=[pulumi.Output.concat(name_in_registry, ":", args["tag"])],
+            load=registry is None,
+            push=registry is not None,
             build_on_preview=False,
             # Behind a proxy only the host's own network and name table reach the package registries.
             network=docker_build.NetworkMode.HOST,
@@ -44,7 +53,7 @@ class AgentImage(pulumi.ComponentResource):
             ignore_secrets_in_diff_calculation=None if ca_bundle is None else ["ca"],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.reference = image.digest
+        self.reference = image.digest if registry is None else pulumi.Output.concat(name_in_registry, "@", image.digest)
         self.register_outputs({"reference": self.reference})
 
 

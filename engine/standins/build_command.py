@@ -66,18 +66,15 @@ def refuse_unserved(inputs: Mapping[str, Any], builder: Builder) -> None:
     """Raise OperationError for what this stand-in, or this machine's Docker CLI, does not do."""
     plain = reveal(inputs)
     exports = [item for item in plain.get("exports") or [] if not item.get("disabled")]
-    pushed = plain.get("push") or any(_pushes(item) for item in exports)
-    if pushed or plain.get("registries"):
-        name = "push" if pushed else "registries"
-        raise OperationError(
-            f"{name}: the docker-build stand-in builds for the Docker daemon only and pushes nothing. "
-            "Use the official provider plugin where images go to a registry."
-        )
-    loads = plain.get("load") or any(_loads(item) for item in exports)
+    if any(_pushes(item) for item in exports):
+        raise OperationError("exports: the docker-build stand-in pushes no exports: give `push=True` and `tags`.")
+    if plain.get("push") and not plain.get("tags"):
+        raise OperationError("tags: is required with `push=True`: the names under which the image goes to a registry.")
+    loads = plain.get("load") or plain.get("push") or any(_loads(item) for item in exports)
     if not loads or len(exports) > 1:
         raise OperationError(
-            "exports: the docker-build stand-in builds for the Docker daemon only: "
-            "give `load=True`, or exactly one export, `docker` without options."
+            "exports: the docker-build stand-in builds for the Docker daemon, and pushes from there: "
+            "give `load=True`, `push=True`, or exactly one export, `docker` without options."
         )
     if plain.get("ssh"):
         raise OperationError("ssh: is not served by the docker-build stand-in. Use a secret, or the official plugin.")

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -28,8 +29,17 @@ class BuildRunner:
         self._lock = threading.Lock()
         self._stopped = False
 
-    def run(self, command: BuildCommand, status: StatusLine, hidden: set[str]) -> None:
-        """Build; raises OperationError with the failing step's last lines. `hidden` texts are shown nowhere."""
+    def run(
+        self,
+        command: BuildCommand,
+        status: StatusLine,
+        hidden: set[str],
+        explained: Callable[[list[str]], str] | None = None,
+    ) -> list[str]:
+        """Build, and return the output's last lines; raises OperationError, by default with the failing step's lines.
+
+        `hidden` texts are shown nowhere.
+        """
         with ExitStack() as stack:
             words = list(command.words)
             for name, content in sorted(command.secrets.items()):
@@ -57,7 +67,8 @@ class BuildRunner:
         if self._stopped:
             raise OperationError("The build was cancelled.")
         if code != 0:
-            raise OperationError(explain(lines))
+            raise OperationError((explained or explain)(lines))
+        return lines
 
     def stop(self) -> None:
         """End every build under way, and let none begin."""

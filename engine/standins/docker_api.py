@@ -70,9 +70,10 @@ class DockerEngine:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         timeout: float = 60,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """The JSON answer of a request; `body` is sent as JSON, or as a tar archive when it is bytes."""
-        content = self.raw(method, path, query=query, body=body, timeout=timeout)
+        content = self.raw(method, path, query=query, body=body, timeout=timeout, headers=headers)
         return json.loads(content) if content.strip() else None
 
     def raw(
@@ -83,9 +84,10 @@ class DockerEngine:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         timeout: float = 60,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """The answer's bytes; raises DockerError for a refusal and for a daemon that cannot be reached."""
-        status, content = self._send(method, f"/v{self.version}{path}{_query(query)}", body, timeout)
+        status, content = self._send(method, f"/v{self.version}{path}{_query(query)}", body, timeout, headers or {})
         if status >= http.client.BAD_REQUEST:
             raise DockerError(status, _message(content))
         return content
@@ -104,13 +106,13 @@ class DockerEngine:
     def version(self) -> str:
         """The newest API version that both sides know."""
         if not self._version:
-            _, content = self._send("GET", "/version", None, 10)
+            _, content = self._send("GET", "/version", None, 10, {})
             major, _, minor = str(json.loads(content)["ApiVersion"]).partition(".")
             self._version = ".".join(map(str, min((int(major), int(minor)), _NEWEST_VERSION)))
         return self._version
 
-    def _send(self, method: str, target: str, body: Any, timeout: float) -> tuple[int, bytes]:
-        headers: dict[str, str] = {"Host": "docker"}
+    def _send(self, method: str, target: str, body: Any, timeout: float, more: Mapping[str, str]) -> tuple[int, bytes]:
+        headers: dict[str, str] = {"Host": "docker", **more}
         content: bytes | None = None
         if isinstance(body, bytes):
             content, headers["Content-Type"] = body, "application/x-tar"

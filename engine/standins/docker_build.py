@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.standins import build_command, build_context
+from engine.standins import build_command, build_context, docker_push
 from engine.standins.build_run import BuildRunner
 from engine.standins.differences import Difference, Kind
 from engine.standins.docker_api import DockerEngine, DockerError, part
@@ -29,7 +29,7 @@ class DockerBuildStandIn(StandIn):
     package = "docker-build"
     notice = (
         "docker-build: this is agent-fleet's stand-in for the official provider. "
-        "It really builds, for the local Docker daemon, and pushes nothing."
+        "It really builds, in the local Docker daemon, and pushes from there where that is asked for."
     )
     served = frozenset({IMAGE})
 
@@ -65,7 +65,7 @@ class DockerBuildStandIn(StandIn):
         known = reveal(state)
         if reveal(new).get("pull") or self._hash(new) != known.get("contextHash"):
             found.append(Difference("contextHash", Kind.CHANGED))
-        elif self._lost(known.get("digest")):
+        elif self._lost(known):
             found.append(Difference("digest", Kind.CHANGED))
         return Judgement(found, frozenset(), delete_before_replace=False)
 
@@ -76,7 +76,7 @@ class DockerBuildStandIn(StandIn):
         unknown = any(has_unknown(inputs.get(name)) for name in ("context", "dockerfile", "buildArgs", "target"))
         outputs["contextHash"] = UNKNOWN if unknown else self._hash(inputs)
         outputs["digest"] = UNKNOWN
-        outputs["ref"] = UNKNOWN if has_unknown(inputs.get("tags")) else _ref(inputs)
+        outputs["ref"] = UNKNOWN if has_unknown(inputs.get("tags")) or inputs.get("push") else _ref(inputs)
         return outputs
 
     def create(self, call: Call, inputs: Mapping[str, Any]) -> Created:
@@ -93,8 +93,12 @@ class DockerBuildStandIn(StandIn):
 
     def read(self, call: Call, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> Created:
         """The image as it was built; gone when the daemon no longer has it."""
+        known = reveal(state)
+        if known.get("push"):
+            lost = docker_push.gone(self.engine, known, str(known.get("digest")))
+            return Created("", {}) if lost else Created(call.resource_id, state, inputs)
         try:
-            lost = self.engine.find(f"/images/{part(str(reveal(state).get('digest')))}/json") is None
+            lost = self.engine.find(f"/images/{part(str(known.get('digest')))}/json") is None
         except DockerError as error:
             raise OperationError(f"Docker: {error.message}") from error
         return Created("", {}) if lost else Created(call.resource_id, state, inputs)
@@ -116,7 +120,12 @@ class DockerBuildStandIn(StandIn):
                 f"The build succeeded, but the Docker daemon has no image {image_id}: {error.message}"
             ) from error
         outputs = {key: value for key, value in inputs.items() if not key.startswith("__")}
-        return {**outputs, "contextHash": digest_before, "digest": digest, "ref": _ref(inputs)}
+        reference = _ref(inputs)
+        if reveal(inputs).get("push"):
+            push = docker_push.ImagePush(self.engine, self._runner, builder.program)
+            digest = push.push(reveal(inputs), StatusLine(call.log, call.urn))
+            reference = f"{reference}@{digest}"
+        return {**outputs, "contextHash": digest_before, "digest": digest, "ref": reference}
 
     def _hash(self, inputs: Mapping[str, Any]) -> str:
         try:
@@ -124,8 +133,11 @@ class DockerBuildStandIn(StandIn):
         except OSError as error:
             raise OperationError(f"context: {error.filename} could not be read: {error.strerror}.") from error
 
-    def _lost(self, digest: Any) -> bool:
-        """Whether the daemon answers and does not have the image; without a daemon nothing is known."""
+    def _lost(self, known: Mapping[str, Any]) -> bool:
+        """Whether the daemon, or the registry, answers and does not have the image; else nothing is known."""
+        digest = known.get("digest")
+        if digest and known.get("push"):
+            return docker_push.gone(self.engine, known, str(digest))
         try:
             return bool(digest) and self.engine.find(f"/images/{part(str(digest))}/json") is None
         except DockerError:

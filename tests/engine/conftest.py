@@ -1,7 +1,7 @@
 """The real engine with the stand-ins, a stack for each test, and names that no other run uses."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
@@ -11,6 +11,7 @@ from docker_objects import DockerObjects, import_tiny_image
 from stack_program import StackProgram
 
 from engine import plugins
+from engine.cluster import packages
 from engine.environment import engine_environment
 from engine.paths import Paths
 from engine.toolchain import ensure_toolchain
@@ -49,6 +50,12 @@ def tiny_image(_docker_daemon: None) -> Iterator[str]:
     import_tiny_image(tag)
     yield tag
     docker.from_env().images.remove(tag, force=True)
+
+
+@pytest.fixture(scope="session")
+def install_packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], None]:
+    """Installs the Debian packages of the one-node cluster, when a test needs a program of theirs."""
+    return lambda: packages.ensure_packages(lambda line: None, tmp_path_factory.mktemp("packages") / "log")
 
 
 @pytest.fixture

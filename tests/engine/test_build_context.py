@@ -104,11 +104,10 @@ def test_secrets_are_on_no_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"push": True}, "push: the docker-build stand-in builds for the Docker daemon only"),
-        ({"exports": [{"registry": {}}]}, "push: the docker-build stand-in"),
-        ({"registries": [{"address": "x"}], "load": True}, "registries: the docker-build stand-in"),
+        ({"push": True}, "tags: is required with `push=True`"),
+        ({"exports": [{"registry": {}}]}, "exports: the docker-build stand-in pushes no exports"),
         ({"exports": [{"tar": {"dest": "x"}}]}, "exports: the docker-build stand-in"),
-        ({}, "give `load=True`, or exactly one export"),
+        ({}, "give `load=True`, `push=True`, or exactly one export"),
         ({"load": True, "platforms": ["linux/amd64", "linux/arm64"]}, "platforms: needs Docker's buildx plugin"),
         ({"load": True, "cacheFrom": [{"registry": {"ref": "x"}}]}, "cacheFrom: needs Docker's buildx plugin"),
     ],
