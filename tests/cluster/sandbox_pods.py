@@ -1,4 +1,4 @@
-"""A pool of sandbox pods on a real node, and what reaches it: a service account with just the rights that a worker has."""
+"""A pool of sandbox pods on a real node, and a service account with just the rights that a worker has there."""
 
 import base64
 import json
@@ -185,7 +185,7 @@ class PodPool:
 
     def pod_spec(self) -> dict[str, Any]:
         """What a sandbox pod is."""
-        mounts = {"/job": SCRATCH_MEBIBYTES, "/tmp": SCRATCH_MEBIBYTES // 4}
+        mounts = {"/job": SCRATCH_MEBIBYTES, "/tmp": SCRATCH_MEBIBYTES // 4, "/dev/shm": 16}
         return {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -197,6 +197,7 @@ class PodPool:
                 "runAsNonRoot": True,
                 "runAsUser": 10001,
                 "runAsGroup": 10001,
+                "fsGroup": 10001,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [
@@ -215,11 +216,11 @@ class PodPool:
                         "readOnlyRootFilesystem": True,
                         "capabilities": {"drop": ["ALL"]},
                     },
-                    "volumeMounts": [{"name": path.strip("/"), "mountPath": path} for path in mounts],
+                    "volumeMounts": [{"name": path.rpartition("/")[2], "mountPath": path} for path in mounts],
                 }
             ],
             "volumes": [
-                {"name": path.strip("/"), "emptyDir": {"medium": "Memory", "sizeLimit": f"{size}Mi"}}
+                {"name": path.rpartition("/")[2], "emptyDir": {"medium": "Memory", "sizeLimit": f"{size}Mi"}}
                 for path, size in mounts.items()
             ],
         }

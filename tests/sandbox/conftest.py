@@ -1,7 +1,6 @@
 """Docker, the sandbox image, and a sandboxd that the suite shares."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
-from sandbox_daemon import MEBIBYTE, PROJECT, TEMPLATE, Daemon
+from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon
+from sandbox_image import BASE, IMAGE, build_sandbox_image
 
-BASE = "agent-fleet/base:bookworm-1"
-IMAGE = "agent-fleet/sandbox:test"
 RUNTIMES = ("runc", "runsc")
 
 
@@ -43,19 +41,7 @@ def sandbox_image(docker_client: docker.DockerClient) -> str:
         docker_client.images.get(BASE)
     except ImageNotFound:
         lacking(f"the base image {BASE} is not on this host; images/base makes it")
-    command = ["docker", "build", "--quiet", "--network=host", "--tag", IMAGE]
-    bundle = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
-    if bundle.is_file():
-        command += ["--secret", f"id=ca,src={bundle}"]
-    built = subprocess.run(
-        [*command, str(PROJECT / "images" / "sandbox")],
-        env={**os.environ, "DOCKER_BUILDKIT": "1", "PATH": "/usr/bin:" + os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
+    build_sandbox_image(IMAGE)
     image: Any = docker_client.images.get(IMAGE)
     return str(image.id)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Daemon:
     templates: Mapping[str, Mapping[str, Any]]
     fleet: str = field(default_factory=lambda: f"sandbox-test-{secrets.token_hex(4)}")
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    command: Sequence[str] = (sys.executable, "-m", "fleet_runtime", "sandboxd")
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,9 +64,7 @@ class Daemon:
             **self.environment,
         }
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "fleet_runtime", "sandboxd"], env=environment, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self.command, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while not self.socket.exists():
             assert self.process.poll() is None, self.log()
@@ -79,12 +78,16 @@ class Daemon:
         return self.process.wait(seconds)
 
     def stop(self) -> None:
-        """Stop it as an orchestrator does, and leave nothing of it in Docker whatever the test did."""
+        """Stop it as an orchestrator does, and leave nothing of it whatever the test did."""
         if self.process is not None and self.process.poll() is None:
             try:
                 self.send_signal(signal.SIGTERM)
             except subprocess.TimeoutExpired:
                 self.send_signal(signal.SIGKILL)
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove every container of it that is left."""
         client = docker.DockerClient()
         for container in self.containers(client):
             container.remove(force=True)

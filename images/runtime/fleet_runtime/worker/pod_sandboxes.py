@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -25,15 +24,14 @@ _REMOVAL_SECONDS = 15.0
 
 
 class PodSandboxes:
-    """Implements `Sandboxes`. One pool of one namespace; nothing outside this process can open its socket."""
+    """Implements `Sandboxes`, for one pool in one namespace; its socket is for this process alone."""
 
     def __init__(
         self, settings: WorkerSettings, pod_settings: KubernetesSettings, fleet: Fleet, metrics: WorkerMetrics
     ) -> None:
         """Nothing is started before `serve`."""
         self._fleet = fleet
-        self._folder = tempfile.TemporaryDirectory(prefix="fleet-")
-        socket = Path(self._folder.name) / "sandboxd.sock"
+        socket = Path(settings.sandboxd_socket)
         backend = KubernetesBackend(pod_settings, settings.worker_id, self._alive)
         self._sandboxd = Sandboxd(
             SandboxdSettings(
@@ -63,7 +61,6 @@ class PodSandboxes:
         finally:
             canary.cancel()
             await asyncio.gather(canary, return_exceptions=True)
-            self._folder.cleanup()
 
     def stop(self) -> None:
         """Begin to shut down; jobs that still run are ended."""

@@ -1,0 +1,120 @@
+"""The sandbox image on the node, a pool of its pods, and a sandboxd that has them for its sandboxes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox_daemon import Daemon
+from sandbox_image import build_sandbox_image
+from sandbox_pods import Cluster, PodPool
+
+_PROCESS = Path(__file__).parent / "sandbox_pods_process.py"
+
+
+@dataclass
+class PodDaemon(Daemon):
+    """sandboxd's own server on pods; a process of this machine, not of the cluster."""
+
+    pool: PodPool = field(kw_only=True)
+
+    def clean(self) -> None:
+        """Delete the pods that it still holds."""
+        for name in self.pool.claimed():
+            self.pool.cluster("delete", "pod", "-n", self.pool.namespace, name, "--now", "--wait=false", check=False)
+
+    def kill(self) -> None:
+        """End it as the kernel would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def pod_cluster() -> Cluster:
+    """The node."""
+    kubeconfig = os.environ.get("AGENT_FLEET_TEST_KUBECONFIG")
+    if kubeconfig is None:
+        pytest.skip("cannot be had here: a node to run pods on")
+    return Cluster(Path(kubeconfig), os.environ.get("AGENT_FLEET_TEST_KUBECTL", "kubectl"))
+
+
+@pytest.fixture(scope="session")
+def pod_image() -> str:
+    """The sandbox image of this checkout, where the node pulls it."""
+    registry = os.environ.get("AGENT_FLEET_TEST_REGISTRY", "127.0.0.1:5001")
+    tag = f"{registry}/agent-fleet/sandbox-pods-test:1"
+    build_sandbox_image(tag)
+    subprocess.run(["docker", "push", "--quiet", tag], check=True, timeout=300, stdout=subprocess.DEVNULL)
+    described = subprocess.run(
+        ["docker", "image", "inspect", tag], check=True, timeout=60, capture_output=True, text=True
+    ).stdout
+    return next(digest for digest in json.loads(described)[0]["RepoDigests"] if digest.startswith(registry))
+
+
+@pytest.fixture(scope="session")
+def pod_pool(pod_cluster: Cluster, pod_image: str) -> Iterator[PodPool]:
+    """A pool that tests leave as it was."""
+    pool = PodPool(pod_cluster, pod_image, replicas=8)
+    pool.create()
+    yield pool
+    pool.delete()
+
+
+@pytest.fixture
+def own_pool(pod_cluster: Cluster, pod_image: str) -> Iterator[PodPool]:
+    """A pool of one test, not created yet."""
+    pool = PodPool(pod_cluster, pod_image)
+    yield pool
+    pool.delete()
+
+
+@pytest.fixture(scope="session")
+def runtime() -> str:
+    """The name that the suite of tests/sandbox knows the node's runtime by."""
+    return "runc"
+
+
+@pytest.fixture(scope="session")
+def daemon(pod_pool: PodPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """The suite's sandboxd on pods."""
+    started = make_daemon(pod_pool, tmp_path_factory.mktemp("pods"), warm=4, maximum=6)
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def daemons(own_pool: PodPool, tmp_path: Path) -> Generator[Callable[..., PodDaemon]]:
+    """Makes sandboxds on a pool of this test's own, which is created with the first of them."""
+    made: list[PodDaemon] = []
+
+    def make(worker: str = "first", **changes: Any) -> PodDaemon:
+        if not made:
+            own_pool.create()
+        folder = tmp_path / f"{worker}-{len(made)}"
+        folder.mkdir()
+        made.append(make_daemon(own_pool, folder, worker, **changes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def make_daemon(pool: PodPool, folder: Path, worker: str = "first", *, dead: str = "", **template: Any) -> PodDaemon:
+    """A sandboxd on a pool, not started; `dead` is a worker that it is to take for dead."""
+    environment = pool.environment(folder / "credentials", **template)
+    templates = json.loads(environment.pop("FLEET_SANDBOX_TEMPLATES"))
+    return PodDaemon(
+        folder,
+        templates,
+        environment={**environment, "FLEET_WORKER_ID": worker, "TEST_DEAD_WORKER": dead},
+        command=(sys.executable, str(_PROCESS)),
+        pool=pool,
+    )

@@ -1,0 +1,72 @@
+"""Programs that attack their sandbox, in a pod: what holds in a container holds there, unless it is named here."""
+
+import asyncio
+
+import pytest
+from sandbox_daemon import Daemon, programs, source
+from sandbox_pods_fixtures import daemon, pod_cluster, pod_image, pod_pool, runtime
+from test_sandbox_hostile import (
+    test_a_job_ends_when_its_main_process_ends,
+    test_a_job_past_its_time_is_killed,
+    test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing,
+    test_descriptors_without_end_are_stopped,
+    test_endless_output_is_kept_in_part_and_then_ends_the_job,
+    test_full_scratch_is_the_jobs_own_error,
+    test_memory_hog_is_killed_and_reported,
+    test_much_output_below_the_limit_is_cut_and_the_job_goes_on,
+    test_one_job_finds_nothing_of_another,
+    test_output_byte_by_byte_arrives_whole,
+    test_output_of_exactly_the_limit_is_whole,
+)
+from test_sandbox_hostile import (
+    test_an_attack_achieves_nothing as assert_an_attack_achieves_nothing,
+)
+from test_sandbox_posture import test_the_kernel_agrees_with_docker
+
+__all__ = [
+    "daemon",
+    "pod_cluster",
+    "pod_image",
+    "pod_pool",
+    "runtime",
+    "test_a_job_ends_when_its_main_process_ends",
+    "test_a_job_past_its_time_is_killed",
+    "test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing",
+    "test_descriptors_without_end_are_stopped",
+    "test_endless_output_is_kept_in_part_and_then_ends_the_job",
+    "test_full_scratch_is_the_jobs_own_error",
+    "test_memory_hog_is_killed_and_reported",
+    "test_much_output_below_the_limit_is_cut_and_the_job_goes_on",
+    "test_one_job_finds_nothing_of_another",
+    "test_output_byte_by_byte_arrives_whole",
+    "test_output_of_exactly_the_limit_is_whole",
+    "test_the_kernel_agrees_with_docker",
+]
+
+# A pod has a network, and what denies it is the cluster's to enforce: the canary's business (test_sandbox_pods_canary).
+ATTACKS = [program for program in programs("attacks") if program != "attacks/the_network.python"]
+
+
+@pytest.mark.parametrize("program", ATTACKS)
+async def test_an_attack_in_a_pod_achieves_nothing(daemon: Daemon, program: str) -> None:
+    """Forged results, another's memory, a way out: each of these has worked somewhere."""
+    await assert_an_attack_achieves_nothing(daemon, program)
+
+
+async def test_a_fork_bomb_is_held_at_the_nodes_limit_and_a_neighbour_is_answered_meanwhile(daemon: Daemon) -> None:
+    """A pod has no limit of processes but the kubelet's podPidsLimit; without it one job takes the node's."""
+    bombing = asyncio.create_task(daemon.run("python", source("floods/forks.python"), timeout_seconds=10))
+    honest = await daemon.run("python", "print(6 * 7)", timeout_seconds=15)
+    assert honest.stdout == b"42\n"
+    result = await bombing
+    assert b"MARKER" in result.stdout
+    assert 0 < int(result.stdout.split()[1]) < 1024
+    await daemon.warm()
+
+
+async def test_files_without_end_end_at_the_memory_limit(daemon: Daemon) -> None:
+    """An emptyDir has no limit of inodes; the kernel memory that they take must be the pod's own."""
+    result = await daemon.run("python", source("floods/inodes.python"), timeout_seconds=15)
+    counts = result.stdout.decode().split()
+    assert result.oom_killed or result.reason == "timed_out" or counts[-1] == "MARKER", result
+    await daemon.warm()
