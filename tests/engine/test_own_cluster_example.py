@@ -1,4 +1,4 @@
-"""The components in somebody else's stack: installed by wheel into an empty environment, previewed on the real engine."""
+"""The components in another stack: installed by wheel into an empty environment, previewed on the real engine."""
 
 import json
 import os
