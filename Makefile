@@ -60,6 +60,18 @@ preview: environment ## What `up` would change; builds and pushes nothing
 shell: environment ## A shell in which plain `pulumi` works on the stack
 	@$(engine) shell
 
+.PHONY: cluster
+cluster: environment ## Start a one-node Kubernetes on this machine (Linux, root), for STACK=local-cluster
+	@$(engine) cluster
+
+.PHONY: cluster-down
+cluster-down: environment ## Remove that Kubernetes with everything in it
+	@$(engine) cluster-down
+
+.PHONY: cluster-images
+cluster-images: environment ## Give an existing cluster (kind, k3s, ...) the images that this machine's Docker has
+	@$(engine) images-import
+
 .PHONY: test
 test: environment ## Everything that CI runs: lint, then all tests, cheapest first; TESTS=path for a part
 	@$(MAKE) lint

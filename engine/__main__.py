@@ -129,6 +129,34 @@ def prepare() -> None:
     run(_session("local"))
 
 
+@cli.command()
+def cluster() -> None:
+    """Start a one-node Kubernetes on this machine."""
+    from engine.commands.cluster import cluster as run
+
+    run(_session("local-cluster"))
+
+
+@cli.command("cluster-down")
+def cluster_down() -> None:
+    """Remove the one-node Kubernetes with everything in it."""
+    from engine.commands.cluster import cluster_down as run
+
+    run(_session("local-cluster"))
+
+
+@cli.command("images-import")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The cluster's; as kubectl chooses."
+)
+@click.option("--context", default=None, help="The context in it; the current one if not given.")
+def images_import(kubeconfig: Path | None, context: str | None) -> None:
+    """Give an existing cluster's nodes the images that this machine's Docker has."""
+    from engine.commands.images_import import images_import as run
+
+    run(_session("local-cluster"), kubeconfig, context)
+
+
 def _log_unexpected() -> Path:
     path = Paths().logs / "unexpected-error.log"
     path.parent.mkdir(parents=True, exist_ok=True)

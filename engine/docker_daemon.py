@@ -96,7 +96,8 @@ def _ask(address: str) -> Answer:
     return Answer.RUNNING
 
 
-def _is_debian() -> bool:
+def is_debian() -> bool:
+    """Whether packages come from apt-get: Debian, Ubuntu and their like."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -116,7 +117,7 @@ def situation() -> Situation:
         endpoint=address,
         answer=_ask(address),
         is_root=os.geteuid() == 0,
-        debian=_is_debian(),
+        debian=is_debian(),
         dockerd_installed=shutil.which("dockerd") is not None,
     )
 

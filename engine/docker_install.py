@@ -42,20 +42,28 @@ def last_lines(log: Path, count: int = 3) -> str:
     return "\n".join(f"  {line[:300]}" for line in lines[-count:])
 
 
-def install(report: Report, log: Path) -> None:
-    """Install the packages; interrupted before, dpkg is put right first."""
-    report(f"There is no Docker on this machine: installing {', '.join(PACKAGES)} with apt-get (you are root).")
+def install_packages(packages: Sequence[str], log: Path, what: str) -> None:
+    """Install packages with apt-get; what an earlier interruption left half done is put right first.
+
+    `what` names them in the error.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
     # What an interrupted installation left half configured would make the next one fail.
     _logged(["dpkg", "--configure", "-a"], log, 300)
     _logged(["apt-get", "-o", "DPkg::Lock::Timeout=120", "update"], log, 300)
-    command = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", *PACKAGES]
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", *packages]
     if _logged(command, log, 900) != 0:
         raise UserFacingError(
-            f"apt-get could not install Docker:\n{last_lines(log)}",
-            f"The whole output is in {log}. Install Docker 20.10 or newer yourself and run the command again.",
+            f"apt-get could not install {what}:\n{last_lines(log)}",
+            f"The whole output is in {log}. Install {', '.join(packages)} yourself and run the command again.",
         )
+
+
+def install(report: Report, log: Path) -> None:
+    """Install Docker."""
+    report(f"There is no Docker on this machine: installing {', '.join(PACKAGES)} with apt-get (you are root).")
+    install_packages(PACKAGES, log, "Docker")
 
 
 def runs_systemd() -> bool:

@@ -52,7 +52,7 @@ def _container_with(client: docker.DockerClient, port: int) -> Any | None:
     return None
 
 
-def _listener(port: int) -> str | None:
+def listener(port: int) -> str | None:
     """`name (process id n)` of the process that listens, as far as this user may see it."""
     inodes: set[str] = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -79,7 +79,7 @@ def check(address: str, port: int, fleet: str, client: docker.DockerClient) -> N
     container = _container_with(client, port)
     if container is not None and container.labels.get("agent-fleet.fleet") == fleet:
         return
-    holder = f"the container {container.name}" if container is not None else _listener(port) or "another process"
+    holder = f"the container {container.name}" if container is not None else listener(port) or "another process"
     raise UserFacingError(
         f"fleet.api.port is {port}, but {holder} has that port on {address} already.",
         "Stop it, or set another port as fleet.api.port in the stack's settings file.",

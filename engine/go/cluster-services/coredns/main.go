@@ -1,4 +1,4 @@
-// Command dns is CoreDNS with the plugins that a cluster's name service needs, and none of those for clouds.
+// Command coredns is CoreDNS with the plugins that a cluster's name service needs, and none of those for clouds.
 package main
 
 import (

@@ -1,0 +1,25 @@
+"""`make cluster-images`: the locally built images into an existing cluster's nodes."""
+
+import os
+import shutil
+from pathlib import Path
+
+from engine import docker_daemon
+from engine.cluster.image_import import import_images, read_kubeconfig, target
+from engine.cluster.layout import layout
+from engine.commands.session import Session
+from engine.report import say
+
+
+def images_import(session: Session, kubeconfig: Path | None, context: str | None) -> None:
+    """Import them, and print the settings that name them."""
+    own = layout(session.paths)
+    # As kubectl chooses, except that this checkout's own cluster comes before the user's default.
+    environment = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    default = own.kubeconfig if own.kubeconfig.exists() else Path.home() / ".kube" / "config"
+    chosen = kubeconfig or (Path(environment) if environment else default)
+    found = target(read_kubeconfig(chosen), context, own.server, shutil.which("k3s") is not None)
+    names = import_images(docker_daemon.connect(600), found, own, say)
+    say("Set below `fleet` in the stack's settings file:\n  images:\n    imported:")
+    for image, name in names.items():
+        say(f"      {image}: {name}")
