@@ -13,9 +13,12 @@ from engine.standins.aws_identifiers import ACCOUNT, Identity, hexadecimal, kind
 from engine.standins.aws_outputs import computed
 from engine.standins.aws_policy_document import policy_document
 from engine.standins.standin import Call, Created, Naming, OperationError, StandIn, keep_marks
-from engine.standins.values import reveal
+from engine.standins.values import UNKNOWN, reveal
 
 _DEFAULT_REGION = "us-east-1"
+_TEMPLATE = "ec2/launchTemplate"
+_TEMPLATE_CONTENT = frozenset({"userData", "metadataOptions", "blockDeviceMappings", "monitoring", "imageId"})
+"""What a template may lose and so gets a new version by."""
 _NAMES = {
     "ecr/repository": Naming(lowercase=True),
     "elasticache/replicationGroup": Naming("replicationGroupId", lowercase=True),
@@ -42,6 +45,13 @@ class AwsStandIn(StandIn):
         name = resource.inputs.get("name") if resource else None
         return Naming() if name is not None and name.optional else None
 
+    def preview(self, call: Call, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What is known before; a template that changes gets a version that only the change can tell."""
+        outputs = super().preview(call, inputs, state)
+        if state is not None and kind(call.token) == _TEMPLATE and _new_version(state, inputs):
+            outputs.update(dict.fromkeys(_versions(inputs), UNKNOWN))
+        return outputs
+
     def create(self, call: Call, inputs: Mapping[str, Any]) -> Created:
         """Note the resource in state, with made up outputs."""
         identity = self._identity(call, inputs)
@@ -55,7 +65,11 @@ class AwsStandIn(StandIn):
         fresh = self._outputs(call, new, self._identity(call, new))
         given = {key for key in new if not key.startswith("__")}
         kept = {key: value for key, value in state.items() if key in fresh and key not in given | {"tagsAll"}}
-        return {**fresh, **kept}
+        outputs = {**fresh, **kept}
+        if kind(call.token) == _TEMPLATE and _new_version(state, new):
+            latest = int(reveal(state).get("latestVersion") or 1) + 1
+            outputs.update(dict.fromkeys(_versions(new), latest))
+        return outputs
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The data sources that can be answered without AWS."""
@@ -125,6 +139,19 @@ class AwsStandIn(StandIn):
         if isinstance(given, str):
             given = json.loads(given)
         return (given or {}).get("tags") or {}
+
+
+def _new_version(state: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a launch template's change makes a new version of it: all do but those of its own tags."""
+    before, after = reveal(state), reveal(new)
+    given = {key for key in {*before, *after} if key in after or key in _TEMPLATE_CONTENT}
+    return any(
+        before.get(key) != after.get(key) for key in given if key not in ("tags", "updateDefaultVersion", "__defaults")
+    )
+
+
+def _versions(inputs: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("latestVersion", "defaultVersion") if reveal(inputs).get("updateDefaultVersion") else ("latestVersion",)
 
 
 def _short(region: str) -> str:

@@ -14,6 +14,7 @@ ACCOUNT = "000000000000"
 _HEX_IDS = {
     "ec2/vpc": "vpc",
     "ec2/subnet": "subnet",
+    "ec2/defaultSecurityGroup": "sg",
     "ec2/securityGroup": "sg",
     "vpc/securityGroupIngressRule": "sgr",
     "vpc/securityGroupEgressRule": "sgr",
@@ -32,6 +33,7 @@ _HEX_IDS = {
     "efs/fileSystem": "fs",
     "efs/accessPoint": "fsap",
     "efs/mountTarget": "fsmt",
+    "eks/podIdentityAssociation": "a",
 }
 """Types whose id is a prefix and seventeen hexadecimal digits."""
 
@@ -43,6 +45,9 @@ _ARNS = {
     "ec2/internetGateway": "ec2:{region}:{account}:internet-gateway/{id}",
     "ec2/launchTemplate": "ec2:{region}:{account}:launch-template/{id}",
     "ec2/routeTable": "ec2:{region}:{account}:route-table/{id}",
+    "ec2/defaultSecurityGroup": "ec2:{region}:{account}:security-group/{id}",
+    "ec2/natGateway": "ec2:{region}:{account}:natgateway/{id}",
+    "ec2/flowLog": "ec2:{region}:{account}:vpc-flow-log/{id}",
     "ec2/securityGroup": "ec2:{region}:{account}:security-group/{id}",
     "ec2/vpcEndpoint": "ec2:{region}:{account}:vpc-endpoint/{id}",
     "ec2/eip": "ec2:{region}:{account}:elastic-ip/{id}",
@@ -53,6 +58,8 @@ _ARNS = {
     "eks/addon": "eks:{region}:{account}:addon/{clusterName}/{addonName}/{uuid}",
     "eks/cluster": "eks:{region}:{account}:cluster/{name}",
     "eks/nodeGroup": "eks:{region}:{account}:nodegroup/{clusterName}/{nodeGroupName}/{uuid}",
+    "vpc/securityGroupIngressRule": "ec2:{region}:{account}:security-group-rule/{id}",
+    "vpc/securityGroupEgressRule": "ec2:{region}:{account}:security-group-rule/{id}",
     "elasticache/parameterGroup": "elasticache:{region}:{account}:parametergroup:{name}",
     "elasticache/replicationGroup": "elasticache:{region}:{account}:replicationgroup:{replicationGroupId}",
     "elasticache/subnetGroup": "elasticache:{region}:{account}:subnetgroup:{name}",
@@ -84,6 +91,22 @@ _ID_IS_ARN = frozenset(
         "sns/topic",
     }
 )
+_COMPOUND_IDS = {
+    "cloudwatch/eventTarget": "{rule}-{targetId}",
+    "eks/accessEntry": "{clusterName}:{principalArn}",
+    "eks/accessPolicyAssociation": "{clusterName}#{principalArn}#{policyArn}",
+    "ecr/lifecyclePolicy": "{repository}",
+    "ecr/pullThroughCacheRule": "{ecrRepositoryPrefix}",
+    "efs/backupPolicy": "{fileSystemId}",
+    "efs/fileSystemPolicy": "{fileSystemId}",
+    "iam/rolePolicy": "{role}:{name}",
+    "kms/keyPolicy": "{keyId}",
+    "sqs/queuePolicy": "{queueUrl}",
+    "sqs/redriveAllowPolicy": "{queueUrl}",
+    "sqs/redrivePolicy": "{queueUrl}",
+}
+"""Types whose id is made of their inputs."""
+_ID_IS_ACCOUNT = frozenset({"ecr/registryScanningConfiguration", "ecr/replicationConfiguration", "ecr/registryPolicy"})
 _NAME_PROPERTIES = ("name", "bucket", "identifier", "replicationGroupId", "dashboardName", "nodeGroupName", "addonName")
 
 
@@ -125,6 +148,10 @@ class Identity:
             return f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT}/{self.name}"
         if self.kind in _ID_IS_ARN:
             return self.arn or self.name
+        if self.kind in _COMPOUND_IDS:
+            return _COMPOUND_IDS[self.kind].format_map(_Known(self.inputs, self._hex))
+        if self.kind in _ID_IS_ACCOUNT:
+            return ACCOUNT
         if self.kind in ("eks/addon", "eks/nodeGroup"):
             return f"{self.inputs.get('clusterName')}:{self.name}"
         return self.name

@@ -53,7 +53,57 @@ def _cluster(identity: Identity) -> dict[str, Any]:
 def _database(identity: Identity) -> dict[str, Any]:
     address = f"{identity.name}.{hexadecimal(identity.urn, 12)}.{identity.region}.rds.amazonaws.com"
     port = identity.inputs.get("port") or _PORTS.get(str(identity.inputs.get("engine")), 5432)
-    return {"address": address, "endpoint": f"{address}:{port}", "port": port, "status": "available"}
+    return {
+        "address": address,
+        "endpoint": f"{address}:{port}",
+        "port": port,
+        "status": "available",
+        "resourceId": f"db-{hexadecimal(identity.urn, 26, 'resource').upper()}",
+        "engineVersionActual": identity.inputs.get("engineVersion"),
+    }
+
+
+def _vpc_endpoint(identity: Identity) -> dict[str, Any]:
+    interface = identity.inputs.get("vpcEndpointType") == "Interface"
+    subnets = identity.inputs.get("subnetIds") or []
+    return {
+        "state": "available",
+        # Only a gateway has one: it is one list for a service and region, whichever endpoint asks.
+        "prefixListId": None if interface else f"pl-{hexadecimal(str(identity.inputs.get('serviceName')), 8)}",
+        "networkInterfaceIds": [f"eni-{hexadecimal(identity.urn, 17, str(subnet))}" for subnet in subnets],
+    }
+
+
+def _association(identity: Identity) -> dict[str, Any]:
+    cluster = identity.inputs.get("clusterName")
+    arn = f"arn:aws:eks:{identity.region}:{ACCOUNT}:podidentityassociation/{cluster}/{identity.id}"
+    return {"associationId": identity.id, "associationArn": arn}
+
+
+def _access_entry(identity: Identity) -> dict[str, Any]:
+    cluster, principal = identity.inputs.get("clusterName"), str(identity.inputs.get("principalArn"))
+    kind, _, name = principal.rpartition(":")[2].partition("/")
+    arn = f"arn:aws:eks:{identity.region}:{ACCOUNT}:access-entry/{cluster}/{kind}/{ACCOUNT}/{name}/{identity.uuid}"
+    return {"accessEntryArn": arn, "userName": identity.inputs.get("userName") or principal}
+
+
+def _mount_target(identity: Identity) -> dict[str, Any]:
+    files = identity.inputs.get("fileSystemId")
+    name = f"{files}.efs.{identity.region}.amazonaws.com"
+    return {
+        "dnsName": name,
+        "mountTargetDnsName": f"{identity.region}a.{name}",
+        "networkInterfaceId": f"eni-{hexadecimal(identity.urn, 17, 'interface')}",
+        "fileSystemArn": f"arn:aws:elasticfilesystem:{identity.region}:{ACCOUNT}:file-system/{files}",
+    }
+
+
+def _nat_gateway(identity: Identity) -> dict[str, Any]:
+    # 198.51.100.0/24 is for documentation: https://www.rfc-editor.org/rfc/rfc5737
+    return {
+        "publicIp": f"198.51.100.{int(hexadecimal(identity.urn, 2), 16)}",
+        "networkInterfaceId": f"eni-{hexadecimal(identity.urn, 17, 'interface')}",
+    }
 
 
 def _cache(identity: Identity) -> dict[str, Any]:
@@ -96,11 +146,20 @@ _SPECIFIC: dict[str, Callable[[Identity], dict[str, Any]]] = {
     "ecr/repository": _repository,
     "ec2/vpc": _vpc,
     "ec2/launchTemplate": lambda _: {"latestVersion": 1, "defaultVersion": 1},
-    "ec2/eip": lambda identity: {"allocationId": identity.id},
+    "ec2/eip": lambda identity: {
+        "allocationId": identity.id,
+        "publicIp": f"198.51.100.{int(hexadecimal(identity.urn, 2), 16)}",
+    },
+    "ec2/natGateway": _nat_gateway,
+    "ec2/vpcEndpoint": _vpc_endpoint,
     "efs/fileSystem": lambda identity: {"dnsName": f"{identity.id}.efs.{identity.region}.amazonaws.com"},
+    "efs/mountTarget": _mount_target,
+    "eks/accessEntry": _access_entry,
     "eks/cluster": _cluster,
+    "eks/podIdentityAssociation": _association,
     "eks/nodeGroup": lambda _: {"status": "ACTIVE"},
     "elasticache/replicationGroup": _cache,
+    "iam/instanceProfile": lambda identity: {"uniqueId": f"AIPA{hexadecimal(identity.urn, 17).upper()}"},
     "iam/role": lambda identity: {"uniqueId": f"AROA{hexadecimal(identity.urn, 17).upper()}"},
     "iam/policy": lambda identity: {"policyId": f"ANPA{hexadecimal(identity.urn, 17).upper()}"},
     "kms/key": lambda identity: {"keyId": identity.id},

@@ -4,11 +4,12 @@ An assertion inside an `apply` on an unknown value never runs in a preview; here
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pulumi
+from aws_values import aws_resource
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
@@ -28,6 +29,15 @@ class Declared:
     parent: str
     dependencies: tuple[str, ...]
     delete_before_replace: bool
+    timeouts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Custom timeouts by `create`, `update` and `delete`, where there are any."""
+    secret_paths: frozenset[str] = frozenset()
+    """Where in the inputs secrets are, as `spec.template.x`; the names of `secret_inputs` and what is further in."""
+    urn: str = ""
+    dependency_urns: tuple[str, ...] = ()
+    """As `dependencies`, told apart where resources of several types have one name."""
+    protect: bool = False
+    ignored_changes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -86,6 +96,8 @@ class _Provider(Mocks):
         if args.typ.startswith("kubernetes:"):
             # What an API server adds is of no use to a program: nothing may wait for a status.
             return "" if self._preview else f"{args.name}-id", dict(args.inputs)
+        if args.typ.startswith("aws:"):
+            return ("", dict(args.inputs)) if self._preview else aws_resource(args)
         if args.typ not in _COMPUTED:
             raise AssertionError(f"the program declared a {args.typ}, which no test knows")
         if self._preview:
@@ -99,6 +111,7 @@ class _Monitor(MockMonitor):
         self._recording = recording
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the method's name in the protocol
+        response = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
             self._recording.resources.append(
@@ -110,9 +123,19 @@ class _Monitor(MockMonitor):
                     parent=request.parent,
                     dependencies=tuple(urn.rsplit("::", 1)[1] for urn in request.dependencies),
                     delete_before_replace=request.deleteBeforeReplace,
+                    timeouts={
+                        name: value
+                        for name in ("create", "update", "delete")
+                        if (value := getattr(request.customTimeouts, name))
+                    },
+                    secret_paths=frozenset(_secret_paths(inputs)),
+                    urn=response.urn,
+                    dependency_urns=tuple(request.dependencies),
+                    protect=request.protect,
+                    ignored_changes=tuple(request.ignoreChanges),
                 )
             )
-        return super().RegisterResource(request)
+        return response
 
 
 def record(program: Callable[[], Any], *, preview: bool, stack: str = "test") -> Recording:
@@ -136,6 +159,19 @@ def record(program: Callable[[], Any], *, preview: bool, stack: str = "test") ->
 
     run()
     return recording
+
+
+def _secret_paths(value: Any, path: str = "") -> Iterator[str]:
+    if rpc.is_rpc_secret(value):
+        yield path
+        value = rpc.unwrap_rpc_secret(value)
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        children = cast(dict[str, Any], value).items()
+    elif isinstance(value, list):
+        children = enumerate(cast(list[Any], value))
+    for key, inner in children:
+        yield from _secret_paths(inner, f"{path}.{key}" if path else str(key))
 
 
 def _plain(value: Any) -> Any:
