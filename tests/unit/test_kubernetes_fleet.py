@@ -1,0 +1,318 @@
+"""What the cluster's components declare together, as relations between the objects."""
+
+import pulumi
+import pytest
+from kubernetes_fleet import (
+    AGENT_TYPES,
+    TEAMS,
+    configuration,
+    containers,
+    declare_fleet,
+    mebibytes,
+    millicpus,
+    named,
+    of_kind,
+    pods,
+    text,
+)
+from recording import FLEET, UNKNOWN, Declared, Recording, record
+
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+@pytest.fixture(scope="module")
+def fleet(preview: bool) -> Recording:
+    """Two teams, two pools each, declared once for each mode."""
+    return record(declare_fleet, preview=preview)
+
+
+def place(declared: Declared) -> tuple[str, str]:
+    """An object's namespace and name."""
+    return declared.inputs["metadata"].get("namespace", ""), declared.inputs["metadata"]["name"]
+
+
+def test_every_object_has_a_name_and_the_labels_by_which_a_fleet_is_found(fleet: Recording) -> None:
+    """What has no label survives a clean-up, and a generated name can be written down nowhere."""
+    objects = [each for each in fleet.resources if each.type.startswith("kubernetes:")]
+    assert len(objects) > 50
+    for each in objects:
+        labels = each.inputs["metadata"]["labels"]
+        assert labels["agent-fleet.fleet"] == labels["app.kubernetes.io/instance"] == FLEET
+        assert labels["agent-fleet.role"] == labels["app.kubernetes.io/component"]
+        assert each.inputs["metadata"]["name"] is not UNKNOWN
+        assert each.parent.rsplit("::", 1)[0].endswith(tuple("agent-fleet:index:" + c for c in COMPONENTS))
+
+
+COMPONENTS = (
+    "TenantNamespace",
+    "ClusterDatabase",
+    "FleetApi",
+    "AgentPool",
+    "AgentPool$agent-fleet:index:SandboxPool",
+    "ImagePrepull",
+    "WorkspaceClaim",
+)
+
+
+def test_no_two_objects_are_one(fleet: Recording) -> None:
+    """The second would take over the first, and deleting either would delete both."""
+    found = [(each.type, *place(each)) for each in fleet.resources if each.type.startswith("kubernetes:")]
+    assert len(found) == len(set(found))
+
+
+def test_a_selector_finds_exactly_the_pods_of_its_own_template(fleet: Recording) -> None:
+    """A Deployment would adopt another's pods, or a Service send a team's requests to another team."""
+    templates = {place(each): each.inputs["spec"]["template"]["metadata"]["labels"] for each, _ in pods(fleet)}
+    for each, _ in pods(fleet):
+        selector = each.inputs["spec"]["selector"]["matchLabels"]
+        namespace = place(each)[0]
+        found = [at for at, labels in templates.items() if at[0] == namespace and selector.items() <= labels.items()]
+        assert found == [place(each)]
+    for kind in ("Service", "PodDisruptionBudget"):
+        for each in of_kind(fleet, kind):
+            spec = each.inputs["spec"]
+            selector = spec["selector"]["matchLabels"] if kind == "PodDisruptionBudget" else spec["selector"]
+            found = [
+                at for at, labels in templates.items() if at[0] == place(each)[0] and selector.items() <= labels.items()
+            ]
+            assert len(found) == 1
+
+
+def test_every_deployment_and_stateful_set_has_a_budget(fleet: Recording) -> None:
+    """Emptying a node would take all pods of a pool at once."""
+    budgets = {place(each) for each in of_kind(fleet, "PodDisruptionBudget")}
+    assert budgets == {place(each) for kind in ("Deployment", "StatefulSet") for each in of_kind(fleet, kind)}
+
+
+def test_a_pools_service_account_may_act_in_its_own_sandboxes_namespace_only(fleet: Recording) -> None:
+    """A worker of one team could read or delete another team's jobs."""
+    bindings = of_kind(fleet, "RoleBinding")
+    assert len(bindings) == len(TEAMS) * len(AGENT_TYPES)
+    for binding in bindings:
+        (subject,) = binding.inputs["subjects"]
+        assert binding.inputs["metadata"]["namespace"] == f"{subject['namespace']}-sandboxes"
+        assert binding.inputs["metadata"]["labels"]["agent-fleet.pool"] == subject["name"]
+        role = named(fleet, "Role", binding.inputs["metadata"]["namespace"], binding.inputs["roleRef"]["name"])
+        allowed = {
+            (resource, verb)
+            for rule in role.inputs["rules"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        assert allowed == {
+            *(("pods", verb) for verb in ("get", "list", "watch", "patch", "delete")),
+            ("pods/attach", "create"),
+            ("pods/attach", "get"),
+        }
+    assert not of_kind(fleet, "ClusterRoleBinding") + of_kind(fleet, "ClusterRole")
+
+
+def test_only_a_pools_worker_holds_a_token_and_it_lasts_an_hour(fleet: Recording) -> None:
+    """Whoever takes over an API, a database or a sandbox would act on the cluster."""
+    for each in of_kind(fleet, "ServiceAccount"):
+        assert each.inputs["automountServiceAccountToken"] is False
+    for owner, spec in pods(fleet):
+        assert spec["automountServiceAccountToken"] is False
+        tokens = {
+            volume["name"]: source["serviceAccountToken"]
+            for volume in spec.get("volumes", [])
+            for source in volume.get("projected", {}).get("sources", [])
+            if "serviceAccountToken" in source
+        }
+        holders = {
+            name
+            for name, container in containers(spec).items()
+            for mount in container.get("volumeMounts", [])
+            if mount["name"] in tokens
+        }
+        is_pool = owner.inputs["metadata"]["labels"]["agent-fleet.role"] == "pool"
+        assert holders == ({"worker"} if is_pool else set())
+        assert all(token["expirationSeconds"] == 3600 for token in tokens.values())
+
+
+def test_every_pod_has_an_account_that_is_declared_beside_it(fleet: Recording) -> None:
+    """The namespace's default account is shared by whatever else is put there."""
+    accounts = {place(each) for each in of_kind(fleet, "ServiceAccount")}
+    for owner, spec in pods(fleet):
+        assert (place(owner)[0], spec["serviceAccountName"]) in accounts
+
+
+def test_nothing_starts_in_a_namespace_before_its_denial_quota_and_limits(fleet: Recording, preview: bool) -> None:
+    """A pod that starts first is open to the network, and outside of every limit, until they come."""
+    guards = {
+        namespace: {
+            each.name
+            for kind in ("NetworkPolicy", "ResourceQuota", "LimitRange", "Namespace")
+            for each in of_kind(fleet, kind)
+            if each.parent.endswith(f"::{namespace}")
+        }
+        for namespace, _ in {(each.inputs["metadata"]["name"], 0) for each in of_kind(fleet, "Namespace")}
+    }
+    assert len(guards) == 1 + 2 * len(TEAMS)
+    for each in fleet.resources:
+        if not each.type.startswith("kubernetes:") or "TenantNamespace" in each.parent:
+            continue
+        namespace = place(each)[0]
+        assert guards[namespace] >= {f"{namespace}-deny-all", f"{namespace}-quota", f"{namespace}-limits"}
+        assert guards[namespace] <= set(each.dependencies), f"{each.type} {each.name}"
+
+
+def test_a_pool_is_drained_before_anything_goes_that_it_uses(fleet: Recording) -> None:
+    """The jobs that run would lose their sandboxes, their database or their right to use either."""
+    for team in TEAMS:
+        for pool in AGENT_TYPES:
+            deployment = named(fleet, "Deployment", f"{FLEET}-{team}", pool)
+            prefix = f"{FLEET}-{team}-{pool}"
+            assert {prefix, f"{prefix}-sandboxes", f"{prefix}-sandboxes-worker", f"{FLEET}-{team}-workspace"} <= set(
+                deployment.dependencies
+            )
+            secret = named(fleet, "Secret", f"{FLEET}-{team}", pool)
+            assert f"{FLEET}-database" in secret.dependencies
+
+
+def test_the_grace_covers_the_longest_job_and_pulumi_waits_for_it(fleet: Recording) -> None:
+    """A job would be killed by the kubelet, or a deletion be given up on while it goes on."""
+    for each in of_kind(fleet, "Deployment"):
+        if each.inputs["metadata"]["labels"]["agent-fleet.role"] != "pool":
+            continue
+        grace = each.inputs["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        drain = int(configuration(fleet, each, "worker")["FLEET_DRAIN_SECONDS"])
+        longest = float(configuration(fleet, each, "api").get("FLEET_MAX_TIMEOUT_SECONDS", drain))
+        assert longest <= drain < grace < int(each.timeouts["delete"].removesuffix("s"))
+        assert grace < int(each.timeouts["update"].removesuffix("s"))
+
+
+def test_an_autoscaled_pool_leaves_its_replicas_out(fleet: Recording) -> None:
+    """Every deployment would undo what the autoscaler has done."""
+    for team in TEAMS:
+        assert named(fleet, "Deployment", f"{FLEET}-{team}", "implementation").inputs["spec"]["replicas"] == 5
+        assert "replicas" not in named(fleet, "Deployment", f"{FLEET}-{team}", "testing").inputs["spec"]
+
+
+def test_an_update_takes_no_pod_away_before_another_is_ready(fleet: Recording) -> None:
+    """Requests would fail while the fleet is updated."""
+    served = [each for each in of_kind(fleet, "Deployment") if "Sandbox" not in each.parent]
+    assert len(served) == 1 + len(TEAMS) * len(AGENT_TYPES)
+    for each in served:
+        assert each.inputs["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+        api = containers(each.inputs["spec"]["template"]["spec"])["api"]
+        assert api["lifecycle"]["preStop"]["sleep"]["seconds"] == 5
+        assert api["readinessProbe"]["httpGet"]["path"] == "/ready"
+        assert api["livenessProbe"]["httpGet"]["path"] == api["startupProbe"]["httpGet"]["path"] == "/health"
+
+
+def test_every_container_requests_no_more_than_its_limit_of_everything(fleet: Recording) -> None:
+    """The API server refuses it; and without a request a node is filled until it fails."""
+    for _, spec in pods(fleet):
+        for container in containers(spec).values():
+            limits, requests = container["resources"]["limits"], container["resources"]["requests"]
+            assert set(limits) == set(requests) == {"cpu", "memory", "ephemeral-storage"}
+            assert millicpus(requests["cpu"]) <= millicpus(limits["cpu"])
+            for resource in ("memory", "ephemeral-storage"):
+                assert mebibytes(requests[resource]) <= mebibytes(limits[resource])
+
+
+def test_a_pools_pod_takes_what_the_documents_say_and_each_half_passes_the_limits(fleet: Recording) -> None:
+    """H3's figures are a pod's, H8's minimum is a container's: both must hold at once."""
+    spec = named(fleet, "Deployment", f"{FLEET}-alpha", "testing").inputs["spec"]["template"]["spec"]
+    totals = {
+        kind: (
+            sum(millicpus(each["resources"][kind]["cpu"]) for each in spec["containers"]),
+            sum(mebibytes(each["resources"][kind]["memory"]) for each in spec["containers"]),
+        )
+        for kind in ("requests", "limits")
+    }
+    assert totals == {"requests": (250, 256), "limits": (500, 512)}
+    (limits,) = named(fleet, "LimitRange", f"{FLEET}-alpha", "limits").inputs["spec"]["limits"]
+    for container in spec["containers"]:
+        assert millicpus(container["resources"]["requests"]["cpu"]) >= millicpus(limits["min"]["cpu"])
+        assert mebibytes(container["resources"]["requests"]["memory"]) >= mebibytes(limits["min"]["memory"])
+
+
+def test_no_secret_is_in_a_plain_variable_or_a_config_map(fleet: Recording, preview: bool) -> None:
+    """Whoever may read Deployments or ConfigMaps would have the database."""
+    for each in fleet.resources:
+        if not each.type.startswith("kubernetes:"):
+            continue
+        if each.inputs["kind"] == "Secret":
+            assert each.secret_paths == {"data"}
+        else:
+            assert not each.secret_paths
+            assert "Password" not in text(each.inputs)
+
+
+def test_a_changed_configuration_replaces_the_pods(preview: bool) -> None:
+    """Pods would go on with the configuration that they were started with."""
+    if preview:
+        return
+
+    def annotation(log_level: str) -> str:
+        from kubernetes_fleet import declare_pool
+
+        found = record(
+            lambda: declare_pool("alpha", "testing", "postgresql://u:p@h:5432/d", log_level=log_level).urn,
+            preview=False,
+        )
+        template = named(found, "Deployment", f"{FLEET}-alpha", "testing").inputs["spec"]["template"]
+        return template["metadata"]["annotations"]["agent-fleet.configuration-hash"]
+
+    assert annotation("info") == annotation("info") != annotation("debug")
+
+
+def test_each_team_has_a_key_of_which_the_api_knows_the_hash_only(fleet: Recording, preview: bool) -> None:
+    """One team's key would open another team's jobs, or be read from the API's environment."""
+    assert fleet.result_is_secret is True
+    if preview:
+        return
+    keys: dict[str, str] = fleet.result["api_keys"]
+    assert set(keys) == set(TEAMS)
+    for each in fleet.resources:
+        for key in keys.values():
+            assert key not in text(each.inputs)
+    names = {each.name for each in fleet.of_type("random:index/randomBytes:RandomBytes")}
+    assert names == {f"{FLEET}-api-{team}-api-key{part}" for team in TEAMS for part in ("", "-id")}
+
+
+def test_only_the_fleets_api_lists_keys(fleet: Recording, preview: bool) -> None:
+    """An API that lists none of another's keys would revoke them."""
+    if preview:
+        return
+    holders = {place(each) for each in of_kind(fleet, "Secret") if "FLEET_BOOTSTRAP_KEYS" in each.inputs["data"]}
+    assert holders == {(FLEET, "api")}
+
+
+def test_the_database_is_reached_from_the_namespaces_listed_only(fleet: Recording) -> None:
+    """Any pod of the cluster could try passwords."""
+    policy = named(fleet, "NetworkPolicy", FLEET, "allow-clients-of-database").inputs["spec"]
+    (rule,) = policy["ingress"]
+    (peer,) = rule["from"]
+    (expression,) = peer["namespaceSelector"]["matchExpressions"]
+    assert expression["values"] == [FLEET, *(f"{FLEET}-{team}" for team in TEAMS)]
+    assert [port["port"] for port in rule["ports"]] == [5432]
+    assert policy["podSelector"]["matchLabels"]["agent-fleet.role"] == "database"
+
+
+def test_the_images_that_are_held_are_those_that_pods_run(fleet: Recording) -> None:
+    """A pod would still wait for its image, on nodes that hold others."""
+    (daemon_set,) = of_kind(fleet, "DaemonSet")
+    spec = daemon_set.inputs["spec"]["template"]["spec"]
+    held = {each["image"] for each in spec["initContainers"]}
+    used = {
+        container["image"]
+        for owner, pod in pods(fleet)
+        if owner.inputs["metadata"]["labels"]["agent-fleet.role"] in ("pool", "sandbox", "api")
+        for container in containers(pod).values()
+    }
+    assert held == used
+    assert spec["tolerations"][0]["key"] == "agent-fleet.io/untrusted"
+
+
+def test_outputs_wait_for_what_they_name(preview: bool) -> None:
+    """An autoscaler or a route would be declared before there is a Deployment or a Service."""
+    from kubernetes_fleet import declare_pool
+
+    def program() -> pulumi.Output[str]:
+        pool = declare_pool("alpha", "testing", "postgresql://u:p@h:5432/d")
+        return pulumi.Output.concat(pool.service_name, " ", pool.deployment_name, " ", pool.service_account_name)
+
+    assert record(program, preview=preview).result == "testing testing testing"
