@@ -1,10 +1,13 @@
 """The Pulumi program: reads the stack's settings and deploys the architecture that they name."""
 
+from datetime import UTC, datetime
+
 import pulumi
 
-from architectures import vm
+from architectures import cluster, vm
 from settings.load import fleet_name, from_config
-from settings.model import CONFIG_KEY, CONFIG_NAMESPACE
+from settings.model import CONFIG_KEY, CONFIG_NAMESPACE, Settings
+from settings.placeholders import placeholders
 from settings.problems import SettingsError
 from settings.relations import notices
 
@@ -12,20 +15,49 @@ from settings.relations import notices
 def main() -> None:
     """Deploy the stack, or end with every problem of its settings and no traceback."""
     full_key = f"{CONFIG_NAMESPACE}:{CONFIG_KEY}"
+    today = datetime.now(UTC).date()
     try:
         settings = from_config(
-            pulumi.Config(CONFIG_NAMESPACE).get(CONFIG_KEY), secret=pulumi.runtime.is_config_secret(full_key)
+            pulumi.Config(CONFIG_NAMESPACE).get(CONFIG_KEY),
+            secret=pulumi.runtime.is_config_secret(full_key),
+            stack=pulumi.get_stack(),
+            today=today,
         )
+        examples = placeholders(settings)
+        if examples and not pulumi.runtime.is_dry_run():
+            raise SettingsError(examples)
         fleet = fleet_name(pulumi.get_stack())
-        deployment = vm.deploy(fleet, settings)
+        outputs = _cluster(fleet, settings) if settings.architecture == "cluster" else _vm(fleet, settings)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
     # In the preview, where it can still be thought over; said again at every update it would only be noise.
-    for notice in notices(settings) if pulumi.runtime.is_dry_run() else ():
-        pulumi.log.info(notice)
-    pulumi.export("url", deployment.url)
-    pulumi.export("api_key", deployment.api_key)
+    if pulumi.runtime.is_dry_run():
+        for notice in notices(settings, today):
+            pulumi.log.info(notice)
+        for example in examples:
+            pulumi.log.warn(f"{example} A preview shows the plan; an update is refused until it is replaced.")
     pulumi.export("fleet", fleet)
+    for name, value in outputs.items():
+        pulumi.export(name, value)
+
+
+def _vm(fleet: str, settings: Settings) -> dict[str, object]:
+    deployment = vm.deploy(fleet, settings)
+    return {"url": deployment.url, "api_key": deployment.api_key}
+
+
+def _cluster(fleet: str, settings: Settings) -> dict[str, object]:
+    deployment = cluster.deploy(fleet, settings)
+    outputs: dict[str, object] = {
+        "url": deployment.url,
+        "api_key": deployment.api_key,
+        "api_keys": deployment.api_keys,
+        "namespaces": deployment.namespaces,
+        **deployment.others,
+    }
+    if settings.exposure.node_port is not None:
+        outputs["node_port"] = settings.exposure.node_port
+    return outputs
 
 
 main()

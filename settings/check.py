@@ -7,12 +7,13 @@ the toolchain. Values that are encrypted are the program's alone to read.
 import json
 import sys
 from collections.abc import Hashable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from settings.load import fleet_name, from_config
+from settings.load import from_config
 from settings.model import CONFIG_KEY, CONFIG_NAMESPACE
 from settings.problems import SettingsError
 
@@ -52,8 +53,8 @@ def check(stack: str, file: str) -> None:
     given = config.get(_KEY)
     if _encrypted(given):
         return
-    fleet_name(stack)
-    from_config(None if given is None else json.dumps(given), secret=False)
+    text = None if given is None else json.dumps(given)
+    from_config(text, secret=False, stack=stack, today=date.today())
 
 
 class _NoDuplicates(yaml.SafeLoader):

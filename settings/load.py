@@ -1,32 +1,43 @@
 """From a stack's configuration to `Settings`, or to every reason why not."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from datetime import date
 from typing import Any, cast
 
 from pydantic import ValidationError
 
+from settings.cluster_relations import name_violations
 from settings.model import CONFIG_KEY, CONFIG_NAMESPACE, DEPLOYABLE, TARGETS, Settings
 from settings.problems import (
+    SCHEMA,
     Path,
     SettingsError,
     key,
+    misplaced_key,
     missing_key,
+    named_entries,
     nearest,
+    resolved,
     schema_at,
     unknown_key,
+    wrong_name,
     wrong_value,
 )
-from settings.relations import RELATIONS
+from settings.relations import contradictions
+from settings.scope import out_of_place
+from settings.violation import Violation
 
 LONGEST_STACK_NAME = 40
 """A container's name is also its name in the network, where 63 characters are the most: `agent-fleet-` before the
 stack's name, `-worker-8` or `-database` after it."""
 
 
-def from_config(text: str | None, *, secret: bool) -> Settings:
+def from_config(text: str | None, *, secret: bool, stack: str, today: date) -> Settings:
     """The settings from the JSON text of the configuration object; `secret` says that its values must not be shown.
+
+    `stack` is the stack's name, which the fleet's names begin with; versions out of support on `today` are refused.
 
     Raises SettingsError with every problem at once.
     """
@@ -43,15 +54,20 @@ def from_config(text: str | None, *, secret: bool) -> Settings:
         given = text
     if not isinstance(given, dict):
         raise SettingsError([wrong_value((), given, secret=secret)])
-    return from_mapping(cast(dict[str, Any], given), secret=secret)
+    return from_mapping(cast(dict[str, Any], given), secret=secret, stack=stack, today=today)
 
 
-def from_mapping(given: Mapping[str, Any], *, secret: bool = False) -> Settings:
+def from_mapping(given: Mapping[str, Any], *, stack: str, today: date, secret: bool = False) -> Settings:
     """The settings from a mapping as the user wrote it. Raises SettingsError with every problem at once."""
-    _refuse_later_architectures(given)
-    settings, problems, wrong = _validated(given, secret=secret)
+    architecture, target = _refuse_later_architectures(given)
+    in_place, misplaced = _in_place(given, architecture, target)
+    if architecture in TARGETS:
+        in_place.setdefault("target", target)
+    settings, problems, wrong = _validated(in_place, architecture, target, secret=secret)
+    problems = list(misplaced.values()) + problems
     if settings is not None:
-        problems += _broken_relations(settings, wrong, secret=secret)
+        found = [*contradictions(settings, today), *name_violations(fleet_name(stack), settings)]
+        problems += _sentences(found, wrong, secret=secret)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
@@ -69,10 +85,12 @@ def fleet_name(stack: str) -> str:
     return f"agent-fleet-{stack}"
 
 
-def _refuse_later_architectures(given: Mapping[str, Any]) -> None:
+def _refuse_later_architectures(given: Mapping[str, Any]) -> tuple[str, str]:
+    """The architecture and the target that the stack has, the target's default included."""
     architecture = given.get("architecture")
     if not isinstance(architecture, str) or architecture not in TARGETS:
-        return
+        # Refused as a value. Until it is right, nothing is out of place.
+        return "", ""
     targets = TARGETS[architecture]
     target = given.get("target", targets[0])
     if target not in targets:
@@ -80,7 +98,7 @@ def _refuse_later_architectures(given: Mapping[str, Any]) -> None:
             raise SettingsError(
                 [f"{key(('target',))}: given {json.dumps(target)}; allowed for {architecture}: {', '.join(targets)}."]
             )
-        return
+        return architecture, targets[0]
     if (architecture, target) not in DEPLOYABLE:
         now = ", ".join(f"`architecture: {first}` with `target: {second}`" for first, second in DEPLOYABLE)
         raise SettingsError(
@@ -91,9 +109,37 @@ def _refuse_later_architectures(given: Mapping[str, Any]) -> None:
                 "to use."
             ]
         )
+    return architecture, target
 
 
-def _validated(given: Mapping[str, Any], *, secret: bool) -> tuple[Settings | None, list[str], set[Path]]:
+def _in_place(given: Mapping[str, Any], architecture: str, target: str) -> tuple[dict[str, Any], dict[Path, str]]:
+    """What was given without what means nothing in such a stack, and a sentence for each of the latter."""
+    problems: dict[Path, str] = {}
+
+    def kept(values: Any, schema: Mapping[str, Any], path: Path) -> Any:
+        if not isinstance(values, dict):
+            return values
+        remaining: dict[str, Any] = {}
+        for name, value in cast(dict[str, Any], values).items():
+            child = schema.get("properties", {}).get(name)
+            entries = named_entries(schema)
+            why = None if child is None else out_of_place(child, architecture, target)
+            if why is not None:
+                problems[(*path, name)] = misplaced_key((*path, name), why)
+            elif entries is not None:
+                remaining[name] = kept(value, entries[1], (*path, name))
+            else:
+                remaining[name] = value if child is None else kept(value, resolved(child), (*path, name))
+        return remaining
+
+    if not architecture:
+        return deepcopy(dict(given)), {}
+    return kept(deepcopy(dict(given)), resolved(SCHEMA), ()), problems
+
+
+def _validated(
+    given: Mapping[str, Any], architecture: str, target: str, *, secret: bool
+) -> tuple[Settings | None, list[str], set[Path]]:
     """The settings with every refused key left out, the problems, and the paths of the refused keys."""
     try:
         return Settings.model_validate(given), [], set()
@@ -102,7 +148,12 @@ def _validated(given: Mapping[str, Any], *, secret: bool) -> tuple[Settings | No
         remaining = deepcopy(dict(given))
         for fault in error.errors(include_url=False, include_context=False):
             path = _path(fault["loc"])
-            problems.setdefault(path, _sentence(fault["type"], path, fault["input"], secret=secret))
+            if fault["loc"][-1] == "[key]":
+                problems.setdefault(path, wrong_name(path, secret=secret))
+            elif fault["type"] == "extra_forbidden":
+                problems.setdefault(path, unknown_key(path, architecture, target))
+            else:
+                problems.setdefault(path, _sentence(fault["type"], path, fault["input"], secret=secret))
             _leave_out(remaining, path, parent_too=fault["type"] == "missing")
     # Only for the checks between keys: a required key that was refused must have some value.
     remaining.setdefault("architecture", "vm")
@@ -113,19 +164,18 @@ def _validated(given: Mapping[str, Any], *, secret: bool) -> tuple[Settings | No
     return settings, list(problems.values()), set(problems)
 
 
-def _broken_relations(settings: Settings, wrong: set[Path], *, secret: bool) -> list[str]:
-    refused = {".".join(str(part) for part in path) for path in wrong}
-    problems: list[str] = []
-    for relation in RELATIONS:
-        if any(_overlaps(name, other) for name in relation.keys for other in refused):
+def _sentences(found: Iterable[Violation], wrong: set[Path], *, secret: bool) -> list[str]:
+    refused = [".".join(str(part) for part in path) for path in wrong]
+    problems: dict[str, str] = {}
+    for each in found:
+        if any(_overlaps(name, other) for name in (each.path, *each.reads) for other in refused):
             continue
-        sentence = relation.broken(settings)
-        if sentence is None:
-            continue
+        sentence = each.sentence
         if secret:
-            sentence = f"does not agree with {' and '.join(f'{CONFIG_KEY}.{name}' for name in relation.keys[1:])}"
-        problems.append(f"{CONFIG_KEY}.{relation.keys[0]}: {sentence}.")
-    return problems
+            others = " and ".join(f"{CONFIG_KEY}.{name}" for name in each.reads) or "what is allowed"
+            sentence = f"does not agree with {others}"
+        problems.setdefault(each.path, f"{CONFIG_KEY}.{each.path}: {sentence}.")
+    return list(problems.values())
 
 
 def _overlaps(first: str, second: str) -> bool:
@@ -133,16 +183,13 @@ def _overlaps(first: str, second: str) -> bool:
 
 
 def _path(location: tuple[int | str, ...]) -> Path:
-    return tuple(part for part in location if not (isinstance(part, str) and part.startswith("function-")))
+    invented = ("function-", "[key]")
+    return tuple(part for part in location if not (isinstance(part, str) and part.startswith(invented)))
 
 
 def _sentence(kind: str, path: Path, given: Any, *, secret: bool) -> str:
-    renderers: Mapping[str, Callable[[], str]] = {
-        "extra_forbidden": lambda: unknown_key(path),
-        "missing": lambda: missing_key(path),
-    }
-    if kind in renderers:
-        return renderers[kind]()
+    if kind == "missing":
+        return missing_key(path)
     sentence = wrong_value(path, given, secret=secret)
     if kind == "literal_error" and isinstance(given, str) and not secret:
         sentence += nearest(given, (schema_at(path) or {}).get("enum", []))

@@ -4,61 +4,47 @@ A name carries its unit. A range in a type is the range that the error message a
 means for another is in `settings.relations`.
 """
 
-import ipaddress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
+
+from settings.aws_model import Aws
+from settings.cluster_model import AgentTypes, Cluster, ContainerLimits, Exposure, Platform, Team, Workspace
+from settings.scope import CLUSTER_ONLY, EKS_ONLY, VM_ONLY, vm_only
+from settings.values import (
+    ImageByDigest,
+    ImageName,
+    IpAddress,
+    KubernetesName,
+    Language,
+    Name,
+    Number,
+    RegistryAddress,
+    Section,
+    WholeNumber,
+    distinct,
+)
 
 CONFIG_NAMESPACE = "agent-fleet"
 CONFIG_KEY = "fleet"
-
-
-def _no_truth_value(value: Any) -> Any:
-    # pydantic would read `port: true` as 1.
-    if isinstance(value, bool):
-        raise ValueError("a truth value is not a number")
-    return value
-
-
-def _ip_address(value: str) -> str:
-    return str(ipaddress.ip_address(value))
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(values)) != len(values):
-        raise ValueError("each at most once")
-    return values
-
-
-WholeNumber = Annotated[int, BeforeValidator(_no_truth_value)]
-Number = Annotated[float, BeforeValidator(_no_truth_value)]
-IpAddress = Annotated[
-    str, AfterValidator(_ip_address), WithJsonSchema({"type": "string", "format": "ip", "title": "IP address"})
-]
-ImageByDigest = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$")]
-Language = Literal["python", "bash", "node"]
+_POOL = "fleet.teams.<team>.pools.<agent_type>"
+_SANDBOX = "fleet.agent_types.<agent_type>.sandbox"
 
 Architecture = Literal["vm", "queue", "cluster"]
 Target = Literal["docker", "ec2", "eks", "existing"]
 
-TARGETS: dict[str, tuple[str, ...]] = {"vm": ("docker", "ec2"), "queue": ("ec2",), "cluster": ("eks", "existing")}
-"""The targets that each architecture can have."""
+TARGETS: dict[str, tuple[str, ...]] = {"vm": ("docker", "ec2"), "queue": ("ec2",), "cluster": ("existing", "eks")}
+"""The targets that each architecture can have, the default first."""
 
-DEPLOYABLE = (("vm", "docker"),)
+DEPLOYABLE = (("vm", "docker"), ("cluster", "existing"), ("cluster", "eks"))
 """The pairs of architecture and target that this version deploys."""
-
-
-class Section(BaseModel):
-    """A group of settings: fixed once read, and no key that is not listed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Limits(Section):
     """What holds for the fleet as a whole (H7)."""
 
-    max_concurrent_agents: WholeNumber = Field(default=10, ge=1, le=1_000)
-    """Jobs that the fleet may run at once, over all workers."""
+    max_concurrent_agents: WholeNumber = Field(default=10, ge=1, le=100_000)
+    """Jobs that the fleet may run at once, over all workers and all pools."""
     task_timeout_seconds: WholeNumber = Field(default=3_600, ge=1, le=86_400)
     """The longest time limit that a job may ask for."""
     max_attempts: WholeNumber = Field(default=3, ge=1, le=10)
@@ -68,10 +54,10 @@ class Limits(Section):
 class Api(Section):
     """The API: where it listens and what it accepts."""
 
-    bind_address: IpAddress = "127.0.0.1"
+    bind_address: IpAddress = Field(default="127.0.0.1", json_schema_extra=vm_only("fleet.exposure"))
     """The address of this machine that the API is published on. Any but a loopback address makes it reachable from the
     network over plain HTTP: put a proxy with TLS before it."""
-    port: WholeNumber = Field(default=8080, ge=1, le=65_535)
+    port: WholeNumber = Field(default=8080, ge=1, le=65_535, json_schema_extra=vm_only("fleet.exposure"))
     """The TCP port on that address."""
     default_timeout_seconds: WholeNumber = Field(default=60, ge=1, le=86_400)
     """A job's time limit if it asks for none."""
@@ -81,16 +67,18 @@ class Api(Section):
     """How long a result is kept after its job has ended."""
     tombstone_ttl_seconds: WholeNumber = Field(default=604_800, ge=0, le=31_536_000)
     """How long after that the job's id is still answered with 410 (expired) instead of 404 (unknown)."""
+    replicas: WholeNumber = Field(default=2, ge=1, le=100, json_schema_extra=CLUSTER_ONLY)
+    """Pods of the fleet's API."""
 
 
 class Workers(Section):
     """The workers: how many, and how they hold the jobs that they run."""
 
-    count: WholeNumber = Field(default=1, ge=1, le=8)
+    count: WholeNumber = Field(default=1, ge=1, le=8, json_schema_extra=vm_only(f"{_POOL}.maximum"))
     """Worker containers."""
-    concurrency: WholeNumber = Field(default=4, ge=1, le=100)
+    concurrency: WholeNumber = Field(default=4, ge=1, le=100, json_schema_extra=vm_only(f"{_POOL}.concurrency"))
     """Jobs that one worker runs at once."""
-    drain_seconds: WholeNumber = Field(default=60, ge=0, le=86_400)
+    drain_seconds: WholeNumber = Field(default=60, ge=0, le=86_400, json_schema_extra=VM_ONLY)
     """How long a worker that is replaced or stopped may finish its jobs. What runs longer is stopped and runs again on
     another worker, as long as it has attempts left."""
     lease_seconds: WholeNumber = Field(default=30, ge=3, le=3_600)
@@ -102,23 +90,34 @@ class Workers(Section):
 class Sandbox(Section):
     """The sandboxes that jobs run in: what one may use, and how many there are."""
 
-    runtime: Literal["runc", "runsc"] = "runc"
+    runtime: Literal["runc", "runsc"] = Field(default="runc", json_schema_extra=vm_only("fleet.cluster.runtime_class"))
     """The container runtime. `runsc` is gVisor, which Docker must know under that name."""
-    memory_mebibytes: WholeNumber = Field(default=512, ge=64, le=1_048_576)
+    memory_mebibytes: WholeNumber = Field(
+        default=512,
+        ge=64,
+        le=1_048_576,
+        json_schema_extra=vm_only(f"{_SANDBOX}.memory_mebibytes"),
+    )
     """Memory of one sandbox, its scratch space included. There is no swap."""
-    cpus: Number = Field(default=1.0, ge=0.1, le=256)
+    cpus: Number = Field(default=1.0, ge=0.1, le=256, json_schema_extra=vm_only(f"{_SANDBOX}.cpus"))
     """CPUs of one sandbox."""
     processes: WholeNumber = Field(default=128, ge=16, le=32_768)
-    """Processes and threads in one sandbox."""
-    scratch_mebibytes: WholeNumber = Field(default=256, ge=1, le=1_048_576)
+    """Processes and threads in one sandbox. In Kubernetes the nodes hold it (`podPidsLimit`): eks sets it, on a cluster
+    that exists it is yours to set."""
+    scratch_mebibytes: WholeNumber = Field(
+        default=256,
+        ge=1,
+        le=1_048_576,
+        json_schema_extra=vm_only(f"{_SANDBOX}.scratch_mebibytes"),
+    )
     """Size of the working directory. It is in memory and counts towards `memory_mebibytes`."""
-    warm: WholeNumber = Field(default=4, ge=0, le=1_000)
+    warm: WholeNumber = Field(default=4, ge=0, le=1_000, json_schema_extra=vm_only(f"{_POOL}.warm"))
     """Sandboxes kept started ahead of need, each ready within milliseconds."""
-    maximum: WholeNumber = Field(default=8, ge=1, le=1_000)
+    maximum: WholeNumber = Field(default=8, ge=1, le=1_000, json_schema_extra=vm_only(f"{_POOL}.sandboxes"))
     """Sandboxes at once, the warm ones included."""
     start_timeout_seconds: WholeNumber = Field(default=30, ge=1, le=600)
     """How long a sandbox may take to start before it is given up."""
-    languages: Annotated[tuple[Language, ...], AfterValidator(_distinct)] = Field(
+    languages: Annotated[tuple[Language, ...], AfterValidator(distinct)] = Field(
         default=("python", "bash", "node"), min_length=1
     )
     """The languages that jobs may be in, each at most once."""
@@ -129,6 +128,14 @@ class Database(Section):
 
     memory_mebibytes: WholeNumber = Field(default=256, ge=192, le=1_048_576)
     """The most memory that its container may use."""
+    kind: Literal["in_cluster", "rds"] = Field(default="in_cluster", json_schema_extra=CLUSTER_ONLY)
+    """`in_cluster`: a StatefulSet in the fleet's namespace. `rds`: AWS's own, on eks, with `fleet.aws.database`."""
+    storage_gibibytes: WholeNumber = Field(default=10, ge=1, le=65_536, json_schema_extra=CLUSTER_ONLY)
+    """The volume of the database in the cluster."""
+    storage_class: KubernetesName | None = Field(default=None, json_schema_extra=CLUSTER_ONLY)
+    """The StorageClass of that volume. Left out: the cluster's default."""
+    deleted_with_fleet: bool = Field(default=False, json_schema_extra=CLUSTER_ONLY)
+    """Whether that volume goes when the fleet goes, with every job and result. For throw-away stacks."""
 
 
 class Build(Section):
@@ -151,22 +158,38 @@ class Digests(Section):
     """The database."""
 
 
+class Imported(Section):
+    """Images that were put into the nodes by hand. Pods never pull them."""
+
+    runtime: ImageName
+    """API and workers."""
+    sandbox: ImageName
+    """What jobs run in."""
+    postgres: ImageName
+    """The database."""
+
+
 class Images(Section):
-    """Where the images come from: built here, or taken by digest. One of the two."""
+    """Where the images come from: built here, taken by digest, or imported into the nodes. One of the three."""
 
     build: Build = Build()
     """Build them."""
+    registry: RegistryAddress | None = Field(default=None, json_schema_extra=CLUSTER_ONLY)
+    """The registry that built images are pushed to and that the cluster's nodes pull them from."""
     digests: Digests | None = None
     """Take these. With them nothing is built."""
+    imported: Imported | None = Field(default=None, json_schema_extra=CLUSTER_ONLY)
+    """Use these, as they are in the nodes."""
 
 
 class Settings(Section):
     """Everything that a stack sets."""
 
     architecture: Architecture
-    """Where the fleet runs: `vm` is one Docker host. This version deploys `vm`."""
+    """Where the fleet runs: `vm` is one Docker host, `cluster` is Kubernetes. This version deploys these two."""
     target: Target = "docker"
-    """What that is on: `docker` is this machine's own Docker. This version deploys `docker`."""
+    """What that is on: `docker` is this machine's own Docker; `existing` a cluster by its kubeconfig; `eks` one that is
+    made on AWS. Left out: `docker` or `existing`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the fleet's own programs log."""
     limits: Limits = Limits()
@@ -175,3 +198,16 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     database: Database = Database()
     images: Images = Images()
+    teams: Annotated[dict[Name, Team], Field(json_schema_extra={"x-name": "team"})] = Field(
+        default={}, json_schema_extra=CLUSTER_ONLY
+    )
+    """The teams by their names. Each is a tenant of the API, with a key and namespaces of its own."""
+    agent_types: AgentTypes = Field(default={}, validate_default=True, json_schema_extra=CLUSTER_ONLY)
+    """The agent types by their names. `implementation`, `testing`, `security` and `documentation` are there without
+    being given, with the documents' figures (H1, H7); what is given changes them or adds to them."""
+    cluster: Cluster = Field(default=Cluster(), json_schema_extra=CLUSTER_ONLY)
+    workspace: Workspace = Field(default=Workspace(), json_schema_extra=CLUSTER_ONLY)
+    exposure: Exposure = Field(default=Exposure(), json_schema_extra=CLUSTER_ONLY)
+    container_limits: ContainerLimits = Field(default=ContainerLimits(), json_schema_extra=CLUSTER_ONLY)
+    platform: Platform = Field(default=Platform(), json_schema_extra=CLUSTER_ONLY)
+    aws: Aws = Field(default=Aws(), json_schema_extra=EKS_ONLY)

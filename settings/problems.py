@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from settings.model import CONFIG_KEY, Settings
+from settings.scope import applies
 
 SCHEMA: Mapping[str, Any] = Settings.model_json_schema()
 """The JSON Schema of the settings: what is allowed is read from it, for errors and for the reference alike."""
 
 Path = tuple[str | int, ...]
 
+_MOST_SUGGESTIONS = 3
 _TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
 
 
@@ -44,11 +46,24 @@ def schema_at(path: Path) -> Mapping[str, Any] | None:
     """The schema of the key at the path, or None where there is no such key."""
     schema = resolved(SCHEMA)
     for part in path:
-        found = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
+        found = schema.get("items") if isinstance(part, int) else _child(schema, part)
         if found is None:
             return None
         schema = resolved(found)
     return schema
+
+
+def named_entries(schema: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """For a section whose keys are the user's own names: what such a name is called, and an entry's schema."""
+    if "patternProperties" not in schema:
+        return None
+    (entry,) = schema["patternProperties"].values()
+    return f"<{schema['x-name']}>", resolved(entry)
+
+
+def _child(schema: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
+    entries = named_entries(schema)
+    return schema.get("properties", {}).get(part) if entries is None else entries[1]
 
 
 def allowed(schema: Mapping[str, Any]) -> str:
@@ -61,27 +76,30 @@ def allowed(schema: Mapping[str, Any]) -> str:
         return f"a section with the keys {', '.join(schema['properties'])}"
     if schema.get("type") == "array":
         return f"a list, each of {allowed(resolved(schema['items']))}, at most once"
+    if "patternProperties" in schema:
+        return f"a section for each {schema['x-name'].replace('_', ' ')} by its name"
+    if "x-allowed" in schema:
+        return schema["x-allowed"]
     if schema.get("format") == "ip":
         return "an IP address, such as 127.0.0.1"
-    if "sha256" in schema.get("pattern", ""):
-        return "an image by digest, such as registry.example/name@sha256:<64 hexadecimal digits>"
     words = _TYPES[schema["type"]]
     if "minimum" not in schema:
         return words
     return f"{words} from {schema['minimum']} to {schema['maximum']}"
 
 
-def unknown_key(path: Path) -> str:
-    """The problem of a key that does not exist, with the nearest that does."""
+def unknown_key(path: Path, architecture: str, target: str) -> str:
+    """The problem of a key that does not exist, with the nearest that does and means something in such a stack."""
     parent = path[:-1]
     section = schema_at(parent) or {}
-    siblings = list(section.get("properties", {}))
+    siblings = [name for name, child in section.get("properties", {}).items() if applies(child, architecture, target)]
+    leaves = _all_leaves(architecture, target)
     name = str(path[-1])
     near = difflib.get_close_matches(name, siblings, n=1)
-    elsewhere = difflib.get_close_matches(name, list(_all_leaves()), n=1)
+    elsewhere = difflib.get_close_matches(name, list(leaves), n=1)
     # The exact name in another section is nearer than a similar one in this.
     if elsewhere and (not near or elsewhere[0] == name):
-        suggestion = f" Did you mean {' or '.join(_all_leaves()[elsewhere[0]])}?"
+        suggestion = f" Did you mean {' or '.join(leaves[elsewhere[0]][:_MOST_SUGGESTIONS])}?"
     elif near:
         suggestion = f" Did you mean {key((*parent, near[0]))}?"
     else:
@@ -92,6 +110,18 @@ def unknown_key(path: Path) -> str:
 def missing_key(path: Path) -> str:
     """The problem of a key that has no default and was not given."""
     return f"{key(path)}: not given, and it has no default; allowed: {_allowed_at(path)}."
+
+
+def wrong_name(path: Path, *, secret: bool) -> str:
+    """The problem of a name that the user has chosen, of a team for example."""
+    parent = schema_at(path[:-1]) or {}
+    shown = _shown(path[-1], secret=secret)
+    return f"{key(path)}: the name {shown} cannot be used; allowed: {parent['propertyNames']['x-allowed']}."
+
+
+def misplaced_key(path: Path, why: str) -> str:
+    """The problem of a key that means nothing in such a stack."""
+    return f"{key(path)}: {why}."
 
 
 def wrong_value(path: Path, given: Any, *, secret: bool) -> str:
@@ -122,13 +152,17 @@ def _one_of(choices: Sequence[Any]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _all_leaves() -> Mapping[str, list[str]]:
+def _all_leaves(architecture: str, target: str) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
 
     def walk(schema: Mapping[str, Any], path: Path) -> None:
+        entries = named_entries(schema)
+        if entries is not None:
+            walk(entries[1], (*path, entries[0]))
         for name, child in schema.get("properties", {}).items():
-            found.setdefault(name, []).append(key((*path, name)))
-            walk(resolved(child), (*path, name))
+            if applies(child, architecture, target):
+                found.setdefault(name, []).append(key((*path, name)))
+                walk(resolved(child), (*path, name))
 
     walk(resolved(SCHEMA), ())
     return found

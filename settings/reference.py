@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from settings.model import CONFIG_KEY, CONFIG_NAMESPACE
-from settings.problems import SCHEMA, allowed, resolved
+from settings.problems import SCHEMA, allowed, named_entries, resolved
+from settings.scope import in_words
 
 DOCUMENTS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -65,22 +66,37 @@ def stale() -> list[Path]:
     ]
 
 
-def _section(path: str, schema: Mapping[str, Any]) -> Iterator[str]:
+def _section(path: str, schema: Mapping[str, Any], child: Mapping[str, Any] | None = None) -> Iterator[str]:
+    child = child or {}
+    entries = named_entries(schema)
+    if entries is not None:
+        yield from _section(f"{path}.{entries[0]}", entries[1], child)
+        return
     required = schema.get("required", [])
     keys = {name: (child, resolved(child)) for name, child in schema["properties"].items()}
-    plain = {name: pair for name, pair in keys.items() if "properties" not in pair[1]}
+    plain = {name: pair for name, pair in keys.items() if not _holds_keys(pair[1])}
     yield f"## `{path}`\n"
-    yield f"{_text(schema)}\n"
+    yield f"{_joined(in_words(child), _text(child), _text(schema))}\n"
     if plain:
         yield "| key | default | allowed | meaning |"
         yield "| --- | --- | --- | --- |"
-        for name, (child, target) in plain.items():
-            default = "required" if name in required else f"`{json.dumps(target.get('default', child.get('default')))}`"
-            yield f"| `{name}` | {default} | {allowed(target)} | {_text(child) or _text(target)} |"
+        for name, (inner, target) in plain.items():
+            default = "required" if name in required else f"`{json.dumps(target.get('default', inner.get('default')))}`"
+            meaning = _joined(in_words(inner), _text(inner) or _text(target))
+            yield f"| `{name}` | {default} | {allowed(target)} | {meaning} |"
         yield ""
-    for name, (_child, target) in keys.items():
-        if "properties" in target:
-            yield from _section(f"{path}.{name}", target)
+    for name, (inner, target) in keys.items():
+        if _holds_keys(target):
+            # Said once, at the section that it holds for.
+            yield from _section(f"{path}.{name}", target, inner)
+
+
+def _holds_keys(schema: Mapping[str, Any]) -> bool:
+    return "properties" in schema or "patternProperties" in schema
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(each for each in sentences if each)
 
 
 def _text(schema: Mapping[str, Any]) -> str:

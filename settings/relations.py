@@ -1,10 +1,21 @@
 """What one setting means for another: conditions that no single range can state, each with the keys it reads."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
+from settings.access_relations import database_violations, exposure_violations, image_violations
+from settings.cluster_relations import agent_type_violations, pool_violations, quota_violations, time_violations
+from settings.eks_relations import (
+    ending_support,
+    network_violations,
+    node_violations,
+    queue_violations,
+    version_violations,
+)
 from settings.model import Settings
+from settings.violation import Violation
 
 
 @dataclass(frozen=True)
@@ -14,6 +25,8 @@ class Relation:
     keys: tuple[str, ...]
     """Dotted, below `fleet`. The first is the one that the error is reported at."""
     broken: Callable[[Settings], str | None]
+    architecture: str | None = None
+    """The only architecture that it means something for; None: all."""
 
 
 def _warm_within_maximum(settings: Settings) -> str | None:
@@ -87,29 +100,75 @@ def _one_source_of_images(settings: Settings) -> str | None:
 
 
 RELATIONS = (
-    Relation(("sandbox.warm", "sandbox.maximum"), _warm_within_maximum),
-    Relation(("sandbox.maximum", "workers.count", "workers.concurrency"), _a_sandbox_for_every_job),
-    Relation(("workers.concurrency", "workers.count", "limits.max_concurrent_agents"), _fleet_limit),
+    Relation(("sandbox.warm", "sandbox.maximum"), _warm_within_maximum, "vm"),
+    Relation(("sandbox.maximum", "workers.count", "workers.concurrency"), _a_sandbox_for_every_job, "vm"),
+    Relation(("workers.concurrency", "workers.count", "limits.max_concurrent_agents"), _fleet_limit, "vm"),
     Relation(("api.default_timeout_seconds", "limits.task_timeout_seconds"), _default_within_longest_timeout),
     Relation(("workers.lease_seconds", "workers.lease_renew_seconds"), _lease_survives_a_missed_renewal),
-    Relation(("sandbox.scratch_mebibytes", "sandbox.memory_mebibytes"), _scratch_leaves_memory),
+    Relation(("sandbox.scratch_mebibytes", "sandbox.memory_mebibytes"), _scratch_leaves_memory, "vm"),
     Relation(("images.build", "images.digests"), _one_source_of_images),
 )
 
 
-def notices(settings: Settings) -> tuple[str, ...]:
+_CLUSTER = (
+    pool_violations,
+    agent_type_violations,
+    quota_violations,
+    time_violations,
+    exposure_violations,
+    image_violations,
+    database_violations,
+)
+_EKS = (network_violations, node_violations, queue_violations)
+
+
+def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
+    """Every contradiction between settings, on that day."""
+    for relation in RELATIONS:
+        if relation.architecture in (None, settings.architecture):
+            sentence = relation.broken(settings)
+            if sentence is not None:
+                yield Violation(relation.keys[0], sentence, relation.keys[1:])
+    if settings.architecture == "cluster":
+        for check in _CLUSTER:
+            yield from check(settings)
+        if settings.target == "eks":
+            for check in _EKS:
+                yield from check(settings)
+            yield from version_violations(settings, today)
+
+
+def notices(settings: Settings, today: date) -> tuple[str, ...]:
     """What is allowed but worth knowing before the stack is deployed, a sentence each."""
-    found: list[str] = []
+    return tuple(_vm_notices(settings) if settings.architecture == "vm" else _cluster_notices(settings, today))
+
+
+def _cluster_notices(settings: Settings, today: date) -> Iterator[str]:
+    ending = ending_support(settings, today) if settings.target == "eks" else None
+    if ending is not None:
+        yield ending
+    if settings.exposure.kind == "node_port":
+        yield (
+            f"fleet.exposure.kind is node_port: every node answers on port {settings.exposure.node_port} over plain "
+            "HTTP, API keys included. Put a proxy with TLS before it, or choose ingress or gateway."
+        )
+    if settings.cluster.network_canary == "report":
+        yield (
+            "fleet.cluster.network_canary is report: sandboxes that reach the network run jobs all the same. It is "
+            "for clusters that enforce no NetworkPolicy."
+        )
+
+
+def _vm_notices(settings: Settings) -> Iterator[str]:
     drain, longest = settings.workers.drain_seconds, settings.limits.task_timeout_seconds
     if drain < longest:
-        found.append(
+        yield (
             f"fleet.workers.drain_seconds is {drain} and a job may take {longest} s "
             "(fleet.limits.task_timeout_seconds): when a worker is replaced, jobs that need longer are stopped and "
             "run again."
         )
     if not ipaddress.ip_address(settings.api.bind_address).is_loopback:
-        found.append(
+        yield (
             f"fleet.api.bind_address is {settings.api.bind_address}: the API can be reached from the network over "
             "plain HTTP, API keys included. Put a proxy with TLS before it."
         )
-    return tuple(found)

@@ -7,7 +7,7 @@ import pytest
 from recording import FLEET, Deploy, Recording, record
 
 from architectures import vm
-from settings.load import from_mapping
+from stack_settings import read
 
 
 @pytest.fixture(scope="session", params=[True, False], ids=["preview", "up"])
@@ -21,7 +21,7 @@ def deploy(preview: bool) -> Deploy:
     """Deploys the vm architecture under mocks with the settings given as keywords, and returns what it declared."""
 
     def run(**given: Any) -> Recording:
-        settings = from_mapping({"architecture": "vm", **given})
+        settings = read({"architecture": "vm", **given})
         return record(lambda: pulumi.Output.all(**vars(vm.deploy(FLEET, settings))), preview=preview)
 
     return run

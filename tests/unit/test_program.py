@@ -53,7 +53,7 @@ def test_the_local_stack_deploys_and_exports_what_a_user_needs(run: Run, preview
         assert found.result["url"] == "http://127.0.0.1:8080"
 
 
-@pytest.mark.parametrize("stack", ["dev", "staging", "prod", "local-cluster"])
+@pytest.mark.parametrize("stack", ["dev", "staging"])
 def test_a_stack_of_a_later_version_ends_in_one_clear_error(run: Run, stack: str) -> None:
     """It would look deployable and fail somewhere inside."""
     with pytest.raises(pulumi.RunError) as error:

@@ -4,10 +4,10 @@ import pulumi
 import pytest
 from hypothesis import HealthCheck, given, settings
 from recording import FLEET, record
+from stack_settings import read
 from strategies import LEAVES, accepted, one_fault
 
 from architectures import vm
-from settings.load import from_mapping
 from settings.problems import SettingsError, allowed, key, schema_at
 
 
@@ -15,7 +15,7 @@ from settings.problems import SettingsError, allowed, key, schema_at
 @given(values=accepted())
 def test_whatever_is_accepted_deploys(preview: bool, values: dict[str, object]) -> None:
     """A combination that passes the checks would fail halfway through an update."""
-    chosen = from_mapping(values)
+    chosen = read(values)
     found = record(lambda: pulumi.Output.all(**vars(vm.deploy(FLEET, chosen))), preview=preview)
     assert len(found.containers()) == 3 + chosen.workers.count
     assert found.containers()["worker"].inputs["stopTimeout"] > chosen.workers.drain_seconds
@@ -27,7 +27,7 @@ def test_whatever_is_wrong_is_refused_with_its_path(fault: tuple[dict[str, objec
     """A fault would be reported elsewhere, or be taken for its default."""
     values, path = fault
     with pytest.raises(SettingsError) as refused:
-        from_mapping(values)
+        read(values)
     assert any(
         problem.startswith(f"{key(path)}:") or problem.startswith(f"{key(path)}[") for problem in refused.value.problems
     )

@@ -1,0 +1,170 @@
+"""The fleet's own namespace: the database, which holds the jobs, and the API, which takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from agent_fleet import ApiLimitsArgs, ClusterDatabase, ClusterDatabaseArgs, FleetApi, FleetApiArgs, TenantNamespace
+from agent_fleet.kubernetes.platform import KEDA_NAMESPACE
+
+from architectures.foundation import Foundation
+from architectures.images import ClusterImages
+from architectures.names import (
+    DATABASE_PORT,
+    mebibytes,
+    pool_name,
+    pools_namespace,
+    quota_args,
+    system_namespace,
+)
+from settings.capacity import system_quota
+from settings.model import Settings
+
+DATABASE_CPUS = 1.0
+MAXIMUM_SYSTEM_CPUS = "4"
+
+
+@dataclass(frozen=True)
+class FleetSystem:
+    """What every team uses."""
+
+    namespace: pulumi.Output[str]
+    api: FleetApi
+    database_url: pulumi.Output[str]
+    database_host: pulumi.Output[str]
+    database_cidrs: Sequence[str]
+    """None where the database is in the cluster."""
+    after_database: pulumi.ResourceOptions
+
+
+def declare_system(
+    fleet: str,
+    settings: Settings,
+    foundation: Foundation,
+    images: ClusterImages,
+    on_cluster: pulumi.ResourceOptions,
+) -> FleetSystem:
+    """Namespace, then the database, then the API."""
+    outside = foundation.managed_postgres
+    namespace = TenantNamespace(
+        system_namespace(fleet),
+        {
+            "fleet": fleet,
+            "name": system_namespace(fleet),
+            "team": fleet,
+            "purpose": "system",
+            "quota": quota_args(system_quota(settings)),
+            "limits": {
+                "maximum_cpu": MAXIMUM_SYSTEM_CPUS,
+                "maximum_memory": mebibytes(max(8_192, settings.database.memory_mebibytes)),
+            },
+            "database_cidrs": [] if outside is None else list(outside.cidrs),
+            "ambient_mesh_enabled": settings.platform.istio != "off",
+            **({"database_namespace": system_namespace(fleet)} if outside is None else {}),
+        },
+        opts=on_cluster,
+    ).namespace
+    if outside is None:
+        database = _database(fleet, settings, foundation, images, namespace, on_cluster)
+        url, host, after = database.url, database.host, [database]
+    else:
+        url, host, after = outside.url, outside.address, []
+    after_database = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=after))
+    api = FleetApi(f"{fleet}-api", _api_args(fleet, settings, images, namespace, url), opts=after_database)
+    return FleetSystem(
+        namespace=namespace,
+        api=api,
+        database_url=url,
+        database_host=pulumi.Output.concat(host, f":{DATABASE_PORT}"),
+        database_cidrs=() if outside is None else outside.cidrs,
+        after_database=after_database,
+    )
+
+
+def api_limits(settings: Settings) -> ApiLimitsArgs:
+    """What the fleet's API and every pool's accept."""
+    return {
+        "languages": settings.sandbox.languages,
+        "default_timeout_seconds": settings.api.default_timeout_seconds,
+        "max_attempts": settings.limits.max_attempts,
+        "result_ttl_seconds": settings.api.result_ttl_seconds,
+        "tombstone_ttl_seconds": settings.api.tombstone_ttl_seconds,
+        "queue_limit": settings.api.queue_limit,
+    }
+
+
+def _database(
+    fleet: str,
+    settings: Settings,
+    foundation: Foundation,
+    images: ClusterImages,
+    namespace: pulumi.Output[str],
+    on_cluster: pulumi.ResourceOptions,
+) -> ClusterDatabase:
+    clients = [system_namespace(fleet), *(pools_namespace(fleet, team) for team in settings.teams)]
+    if settings.platform.keda != "off":
+        clients.append(KEDA_NAMESPACE)
+    args: ClusterDatabaseArgs = {
+        "fleet": fleet,
+        "namespace": namespace,
+        "image": images.postgres,
+        "memory_mebibytes": settings.database.memory_mebibytes,
+        "cpus": DATABASE_CPUS,
+        "storage_gibibytes": settings.database.storage_gibibytes,
+        "client_namespaces": clients,
+        "data_deleted_with_database": settings.database.deleted_with_fleet,
+        "ambient_mesh_enabled": settings.platform.istio != "off",
+        "image_pull_policy": images.pull_policy,
+    }
+    if foundation.database_class is not None:
+        args["storage_class"] = foundation.database_class
+    # Renaming this resource makes a new, empty database.
+    return ClusterDatabase(f"{fleet}-database", args, opts=on_cluster)
+
+
+def _api_args(
+    fleet: str,
+    settings: Settings,
+    images: ClusterImages,
+    namespace: pulumi.Output[str],
+    database_url: pulumi.Output[str],
+) -> FleetApiArgs:
+    exposure = settings.exposure
+    args: FleetApiArgs = {
+        "fleet": fleet,
+        "namespace": namespace,
+        "image": images.runtime,
+        "database_url": database_url,
+        "pools": [
+            {
+                "tenant": name,
+                "agent_type": agent_type,
+                "template": pool_name(name, agent_type),
+                "default": agent_type == (team.default_pool or min(team.pools)),
+            }
+            for name, team in settings.teams.items()
+            for agent_type in team.pools
+        ],
+        "teams": list(settings.teams),
+        "replicas": settings.api.replicas,
+        "api": api_limits(settings),
+        "longest_job_seconds": settings.limits.task_timeout_seconds,
+        "exposure": exposure.kind,
+        "client_namespaces": exposure.client_namespaces,
+        "metrics_from_namespaces": settings.cluster.monitoring_namespaces,
+        "image_pull_policy": images.pull_policy,
+        "log_level": settings.log_level,
+    }
+    if exposure.host is not None:
+        args["host"] = exposure.host
+    if exposure.tls_secret is not None:
+        args["tls_secret"] = exposure.tls_secret
+    if exposure.cluster_issuer is not None:
+        args["issuer"] = exposure.cluster_issuer
+    if exposure.ingress_class is not None:
+        args["ingress_class"] = exposure.ingress_class
+    if exposure.gateway_name is not None and exposure.gateway_namespace is not None:
+        args["gateway"] = {"name": exposure.gateway_name, "namespace": exposure.gateway_namespace}
+    if exposure.node_port is not None:
+        args["node_port"] = exposure.node_port
+    return args

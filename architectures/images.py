@@ -1,0 +1,46 @@
+"""Where a cluster's images come from: built and pushed, taken by digest, or imported into the nodes."""
+
+from dataclasses import dataclass
+
+import pulumi
+from agent_fleet import AgentImage, AgentImageArgs
+
+from architectures.host_certificates import ca_bundle
+from settings.model import Settings
+
+PULLED_IF_MISSING = "IfNotPresent"
+NEVER_PULLED = "Never"
+
+
+@dataclass(frozen=True)
+class ClusterImages:
+    """The three images of a fleet in a cluster, and whether nodes pull them."""
+
+    runtime: pulumi.Output[str]
+    sandbox: pulumi.Output[str]
+    postgres: pulumi.Output[str]
+    pull_policy: str
+
+
+def cluster_images(fleet: str, settings: Settings) -> ClusterImages:
+    """The images that the settings name; see `fleet.images`."""
+    images = settings.images
+    given = images.digests or images.imported
+    if given is not None:
+        return ClusterImages(
+            runtime=pulumi.Output.from_input(given.runtime),
+            sandbox=pulumi.Output.from_input(given.sandbox),
+            postgres=pulumi.Output.from_input(given.postgres),
+            pull_policy=PULLED_IF_MISSING if images.digests is not None else NEVER_PULLED,
+        )
+    certificates = ca_bundle(images.build.ca_bundle)
+
+    def built(name: str) -> pulumi.Output[str]:
+        args: AgentImageArgs = {"repository": f"agent-fleet/{name}", "tag": fleet, "context": f"images/{name}"}
+        if images.registry is not None:
+            args["registry"] = images.registry
+        if certificates is not None:
+            args["ca_bundle"] = certificates
+        return AgentImage(name, args).reference
+
+    return ClusterImages(built("runtime"), built("sandbox"), built("postgres"), PULLED_IF_MISSING)

@@ -1,0 +1,129 @@
+"""The settings of what an EKS cluster is made of: network, nodes, managed database."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from settings.values import Cidr, Section, Sha256, WholeNumber, distinct, text
+
+Region = Annotated[str, text(r"^[a-z]{2}(-[a-z]+)+-[1-9]$", "an AWS region, such as eu-west-1")]
+Zone = Annotated[str, text(r"^[a-z]{2}(-[a-z]+)+-[1-9][a-z]$", "an availability zone, such as eu-west-1a")]
+PrincipalArn = Annotated[
+    str,
+    text(
+        r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$",
+        "the ARN of an IAM role or user, such as arn:aws:iam::<account>:role/<name>",
+    ),
+]
+BucketArn = Annotated[
+    str, text(r"^arn:aws[a-z-]*:s3:::[a-z0-9.-]{3,63}$", "the ARN of a bucket, such as arn:aws:s3:::<name>")
+]
+ProgramUri = Annotated[
+    str, text(r"^(s3|https)://[A-Za-z0-9.-]+/[A-Za-z0-9._/-]+$", "s3://<bucket>/<key> or https://<host>/<path>")
+]
+InstanceType = Annotated[str, text(r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$", "an EC2 instance type, such as m7i.large")]
+DatabaseClass = Annotated[str, text(r"^db\.[a-z0-9]+\.[a-z0-9]+$", "an RDS instance class, such as db.m7g.large")]
+PostgresVersion = Annotated[str, text(r"^1[0-9](\.[0-9]+)?$", 'a version of PostgreSQL in quotes, such as "17"')]
+InstanceTypes = Annotated[tuple[InstanceType, ...], AfterValidator(distinct)]
+
+
+class NodeGroup(Section):
+    """A group of nodes."""
+
+    instance_types: InstanceTypes = Field(min_length=1)
+    """EC2 instance types, the first preferred."""
+    minimum: WholeNumber = Field(ge=0, le=1_000)
+    """Nodes at the least."""
+    desired: WholeNumber = Field(ge=0, le=1_000)
+    """Nodes at the start."""
+    maximum: WholeNumber = Field(ge=1, le=1_000)
+    """Nodes at the most."""
+    disk_gibibytes: WholeNumber = Field(default=50, ge=20, le=16_384)
+    """The root disk of each, encrypted."""
+
+
+class Gvisor(Section):
+    """The two programs of a gVisor release, copied to a bucket of yours: nodes without a way out reach nothing else."""
+
+    runsc_uri: ProgramUri
+    """Of `runsc`."""
+    runsc_sha256: Sha256
+    """Its SHA-256. A node whose download differs does not join."""
+    shim_uri: ProgramUri
+    """Of `containerd-shim-runsc-v1`."""
+    shim_sha256: Sha256
+    """Its SHA-256."""
+    bucket_arn: BucketArn | None = None
+    """The bucket of both, when they are on S3: the nodes may read it."""
+
+
+class ManagedDatabase(Section):
+    """PostgreSQL on RDS, for `fleet.database.kind: rds`."""
+
+    engine_version: PostgresVersion = "17"
+    """PostgreSQL's version, in quotes."""
+    instance_class: DatabaseClass = "db.m7g.large"
+    """The RDS instance class."""
+    storage_gibibytes: WholeNumber = Field(default=100, ge=20, le=65_536)
+    """Its disk."""
+    multi_zone: bool = True
+    """Whether a standby in another zone takes over when the first fails."""
+    backup_retention_days: WholeNumber = Field(default=14, ge=1, le=35)
+    """How long automatic backups are kept."""
+
+
+class JobQueue(Section):
+    """An SQS queue with a dead-letter queue, for programs of yours that take the fleet's jobs from AWS. The fleet's own
+    workers need none: they are woken by PostgreSQL. Its address is the stack's output `queue_url`."""
+
+    visibility_timeout_seconds: WholeNumber = Field(default=3_900, ge=30, le=43_200)
+    """How long a message is hidden once it was received. It must cover the longest job."""
+    maximum_receives: WholeNumber = Field(default=3, ge=1, le=1_000)
+    """After how many receipts a message goes to the dead-letter queue (H7: three tries)."""
+
+
+class Aws(Section):
+    """The AWS account's part: network, nodes, access."""
+
+    region: Region = "eu-west-1"
+    """The region."""
+    zones: Annotated[tuple[Zone, ...], AfterValidator(distinct)] = Field(
+        default=("eu-west-1a", "eu-west-1b", "eu-west-1c"), min_length=2, max_length=6
+    )
+    """Availability zones of that region. EKS needs two; a database that survives a zone, too."""
+    cidr: Cidr = "10.20.0.0/16"
+    """Addresses of the VPC. Each pod has one."""
+    service_cidr: Cidr = "172.20.0.0/16"
+    """Addresses of Kubernetes Services. They must not be among the VPC's."""
+    nat: Literal["none", "one", "per_zone"] = "one"
+    """Ways out to the internet. `none`: only AWS's own services, through endpoints; charts and images must come from
+    registries in the account then. `per_zone` survives the loss of a zone."""
+    administrators: Annotated[tuple[PrincipalArn, ...], AfterValidator(distinct)] = ()
+    """ARNs of the IAM roles or users that administer the cluster. At least one: who makes it gets no access by
+    that."""
+    api_client_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(distinct)] = ()
+    """Private networks besides the VPC that reach the Kubernetes API: a VPN, a peered VPC, CI runners. They must not
+    overlap with the VPC's."""
+    public_endpoint_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(distinct)] = ()
+    """Networks that may reach the Kubernetes API over the internet. None: it can be reached from the VPC only."""
+    deletion_protection: bool = True
+    """Whether cluster and database refuse to be deleted. Off only for throw-away stacks."""
+    log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365] = 90
+    """How long the cluster's five logs are kept."""
+    system_nodes: NodeGroup = NodeGroup(
+        instance_types=("m7i.large",), minimum=2, desired=2, maximum=6, disk_gibibytes=50
+    )
+    """Nodes of the fleet's own programs."""
+    untrusted_on_demand: NodeGroup | None = NodeGroup(
+        instance_types=("m7i.xlarge",), minimum=1, desired=2, maximum=10, disk_gibibytes=100
+    )
+    """Tainted nodes for sandboxes, with gVisor (D7: 2 to 3). `null`: none."""
+    untrusted_spot: NodeGroup | None = NodeGroup(
+        instance_types=("m7i.xlarge", "m6i.xlarge", "m6a.xlarge"), minimum=0, desired=0, maximum=50, disk_gibibytes=100
+    )
+    """The same at spot prices (D7: 0 to 50). `null`: none."""
+    gvisor: Gvisor | None = None
+    """gVisor on the nodes for untrusted work. Left out: they run sandboxes under runc."""
+    database: ManagedDatabase = ManagedDatabase()
+    job_queue: JobQueue | None = None
+    """Left out: no queue."""

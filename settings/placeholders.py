@@ -1,0 +1,39 @@
+"""What a shipped example has in the place of what only its user can know: good for a preview, refused by an update."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from settings.model import CONFIG_KEY, Settings
+from settings.values import Section
+
+_EXAMPLES = (
+    (re.compile(r"(sha256:)?0{64}$"), "an image or a program by its content (64 zeros are nothing's)"),
+    (re.compile(r"^arn:aws[a-z-]*:iam::(123456789012|111122223333|000000000000):"), "a role or user of your account"),
+    (re.compile(r"(^|[./])example\.(com|org|net)($|[/:])|\.example($|[/:])"), "a name of yours"),
+)
+"""All-zero digests, the account numbers of AWS's documentation, and the domains that RFC 2606 keeps for examples."""
+
+
+def placeholders(settings: Settings) -> list[str]:
+    """A sentence for each value that is still an example's."""
+    return [
+        f"{CONFIG_KEY}.{path}: given {value}, which is only an example; replace it by {kind}."
+        for path, value in _texts(settings, "")
+        for pattern, kind in _EXAMPLES
+        if pattern.search(value)
+    ]
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from _texts(getattr(value, name), f"{path}.{name}" if path else name)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _texts(inner, f"{path}.{name}")
+    elif isinstance(value, tuple):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, f"{path}[{number}]")
