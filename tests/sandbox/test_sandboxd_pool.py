@@ -41,8 +41,9 @@ class PretendSandbox:
 class PretendBackend:
     """Counts what exists; fails where it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
         """Begin with nothing."""
+        self.shared = shared
         self.existing: dict[str, PretendSandbox] = {}
         self.most = 0
         self.failures: list[BackendError] = []

@@ -46,6 +46,9 @@ class Sandbox(Protocol):
 class Backend(Protocol):
     """Makes and removes sandboxes; the contract suite in tests/sandbox is run against each implementation."""
 
+    shared: bool
+    """Whether others take their sandboxes from the same stock."""
+
     async def check(self, templates: Mapping[str, SandboxTemplate]) -> Mapping[str, str]:
         """Return by template why sandboxes of it cannot be made; raises BackendError where nothing can."""
         ...

@@ -28,6 +28,8 @@ _REMOVALS_AT_ONCE = 4
 class DockerBackend:
     """Talks to one Docker daemon. Its blocking calls run in threads, removals apart so that no start waits for one."""
 
+    shared = False
+
     def __init__(self, fleet: str, docker_host: str) -> None:
         """Nothing is asked of the daemon yet: it may be away."""
         self._fleet = fleet

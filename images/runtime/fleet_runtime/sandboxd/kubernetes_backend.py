@@ -31,6 +31,8 @@ _log = structlog.get_logger(__name__)
 class KubernetesBackend:
     """Claims the pods of one pool for one worker. All methods belong to one event loop."""
 
+    shared = True
+
     def __init__(
         self,
         settings: KubernetesSettings,
@@ -95,9 +97,11 @@ class KubernetesBackend:
     async def left_over(self, known: Collection[str]) -> list[str]:
         """Return the pods that nobody alive holds and that nobody may claim any more."""
         mine = {pod.uid for name, pod in self._claims.items() if name in known}
-        others = {pod.owner for pod in self._cache.pods.values() if pod.owner is not None}
-        dead = await self._owners.dead(others)
-        return [pod.name for pod in self._cache.pods.values() if pod.uid not in mine and self._is_left_over(pod, dead)]
+        pods = list(self._cache.pods.values())
+        found = [pod for pod in pods if pod.owner == self._worker_id and pod.uid not in mine]
+        # Nobody claims a pod that was used or is being deleted, and the Deployment already makes another for it.
+        found += [pod for pod in pods if pod.owner is None and (pod.used or pod.deleting)]
+        return [pod.name for pod in (*found, *await self._owners.abandoned(pods))]
 
     async def ran_out_of_memory(self, name: str) -> bool:
         """Wait a moment for the kubelet to say what its container died of."""
@@ -169,14 +173,6 @@ class KubernetesBackend:
             f"namespace {self._settings.sandbox_namespace} has no pod with {self._settings.sandbox_selector}: "
             "is the pool's sandbox Deployment there, and does the namespace's quota admit its pods?"
         )
-
-    def _is_left_over(self, pod: Pod, dead: frozenset[str]) -> bool:
-        if pod.owner == self._worker_id:
-            return True
-        if pod.owner is not None:
-            return pod.owner in dead
-        # Nobody claims one that is being deleted, and the Deployment already makes another.
-        return pod.used or pod.deleting
 
     def _pod_changed(self, pod: Pod, gone: bool) -> None:
         attachment = self._attachments.get(pod.uid)

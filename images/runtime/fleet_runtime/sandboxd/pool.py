@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import secrets
 import time
 from collections import deque
@@ -12,13 +11,13 @@ import structlog
 
 from fleet_runtime.sandboxd.backend import Backend, BackendError, Sandbox
 from fleet_runtime.sandboxd.config import SandboxTemplate
+from fleet_runtime.sandboxd.demand import Demand
 from fleet_runtime.sandboxd.frames import FrameError, read_frame
 from fleet_runtime.sandboxd.metrics import Metrics
 
 _STARTS_AT_ONCE = 3
 _REFILL_DELAY_SECONDS = 0.01
 """A refill waits so long after a sandbox was taken: making one needs the processors that a short job is using."""
-_DEMAND_SECONDS = 5.0
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _REMOVAL_ATTEMPTS = 5
 
@@ -52,8 +51,7 @@ class TemplatePool:
         self._waiting: deque[asyncio.Future[Sandbox]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._taken: deque[float] = deque(maxlen=1000)
-        self._start_seconds = 0.5
+        self._demand = Demand()
         self._failures = 0
         self._failure: str | None = None
         self._short = False
@@ -169,15 +167,14 @@ class TemplatePool:
 
     def _hand_out(self, sandbox: Sandbox) -> None:
         self._running[sandbox.name] = sandbox
-        self._taken.append(time.monotonic())
+        self._demand.took()
 
     def _wanted_idle(self) -> int:
-        """As many as the template says, or as recent demand takes while one is made, if that is more."""
-        since = time.monotonic() - _DEMAND_SECONDS
-        while self._taken and self._taken[0] < since:
-            self._taken.popleft()
-        ahead = math.ceil(len(self._taken) / _DEMAND_SECONDS * self._start_seconds * 2)
-        return max(self.template.warm, ahead)
+        """As many as the template says, or as recent demand takes while one is made, if that is more.
+
+        Not so where others draw on the same stock: what one keeps beyond its due, they lack.
+        """
+        return self.template.warm if self._backend.shared else max(self.template.warm, self._demand.ahead())
 
     def _fill(self) -> None:
         """Start what is missing, as far as the maximum and good sense allow."""
@@ -217,13 +214,14 @@ class TemplatePool:
             return
         self._starting -= 1
         self._failures, self._failure, self._short = 0, None, False
-        self._start_seconds += 0.2 * (time.monotonic() - began - self._start_seconds)
+        self._demand.made(time.monotonic() - began)
         self._metrics.started.labels(self.name).inc()
         self._metrics.container_start.labels(self.name).observe(time.monotonic() - began)
         self._ready(sandbox)
 
     def _ready(self, sandbox: Sandbox) -> None:
-        if self._closed:
+        surplus = self._backend.shared and len(self._idle) >= self.template.warm and not self._waiting
+        if self._closed or surplus:
             self._dispose(sandbox)
             return
         while self._waiting:
