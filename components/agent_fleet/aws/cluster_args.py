@@ -63,6 +63,9 @@ class ClusterArgs(TypedDict):
     """Addresses that reach the API server over the internet; left out, none do. Never 0.0.0.0/0. Plain."""
     api_client_cidrs: NotRequired[Sequence[str]]
     """Private addresses besides the nodes that reach the API server: a VPN, a peered VPC, CI runners. Plain."""
+    service_cidr: NotRequired[str]
+    """Addresses of Services, /12 to /24, outside of the VPC's; EKS chooses if left out. A change replaces the cluster.
+    Plain."""
     log_retention_days: pulumi.Input[int]
     """How long the control plane's logs are kept: a number of days that CloudWatch knows (1, 7, 14, 30, 60, 90…)."""
     deletion_protection: bool

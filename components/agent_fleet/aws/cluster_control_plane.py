@@ -108,6 +108,11 @@ def declare_control_plane(
             endpoint_public_access=bool(public_cidrs),
             public_access_cidrs=public_cidrs or None,
         ),
+        kubernetes_network_config=(
+            aws.eks.ClusterKubernetesNetworkConfigArgs(service_ipv4_cidr=args["service_cidr"])
+            if "service_cidr" in args
+            else None
+        ),
         access_config=aws.eks.ClusterAccessConfigArgs(
             authentication_mode="API", bootstrap_cluster_creator_admin_permissions=False
         ),
