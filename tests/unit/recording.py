@@ -96,6 +96,8 @@ class _Provider(Mocks):
         if args.typ.startswith("kubernetes:"):
             # What an API server adds is of no use to a program: nothing may wait for a status.
             return "" if self._preview else f"{args.name}-id", dict(args.inputs)
+        if args.typ.startswith("pulumi:providers:"):
+            return f"{args.name}-id", dict(args.inputs)
         if args.typ.startswith("aws:"):
             return ("", dict(args.inputs)) if self._preview else aws_resource(args)
         if args.typ not in _COMPUTED:
