@@ -1,0 +1,211 @@
+"""The one-node cluster after crashes, a reboot and its removal, on a cluster apart that only these tests use.
+
+The tests run in this order: the last ones remove the cluster.
+"""
+
+import json
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from node_apart import NodeApart
+from node_under_test import NodeUnderTest, claim, namespace, pod, wait_for
+
+from engine.cluster import containers
+from engine.cluster.processes import gone
+from engine.cluster.removal import mounts_below
+
+_PLACE = "kept"
+_IMAGE = "agent-fleet/base:bookworm-1"
+_SCRIPT = "date +%s%N >> /work/starts; sleep infinity"
+
+
+@pytest.fixture(scope="module")
+def apart(node_apart: NodeApart, node_image_archive: Path) -> NodeUnderTest:
+    """It runs a pod with a claim, and holds a secret."""
+    node_apart.up()
+    node = NodeUnderTest(node_apart.layout, node_apart.inside)
+    containers.import_archive(node.layout, node_image_archive.read_bytes())
+    node.apply(namespace(_PLACE))
+    kept = pod("worker", _PLACE, _IMAGE, _SCRIPT, claim="work")
+    kept["spec"]["containers"][0]["imagePullPolicy"] = "Never"
+    node.apply(claim("work", _PLACE, "ReadWriteOnce"), kept)
+    node.kubectl("create", "secret", "generic", "-n", _PLACE, "secret", "--from-literal=key=value")
+    node.ready(_PLACE, "worker")
+    return node
+
+
+def _pod(node: NodeUnderTest) -> dict[str, Any]:
+    return node.get("pod", "worker", "-n", _PLACE)
+
+
+def _starts(node: NodeUnderTest) -> int:
+    return len(node.shell(_PLACE, "worker", "cat /work/starts").splitlines())
+
+
+def _kept(node: NodeUnderTest, uid: str) -> None:
+    node.ready(_PLACE, "worker", seconds=90)
+    assert _pod(node)["metadata"]["uid"] == uid
+    assert node.get("secret", "secret", "-n", _PLACE)["data"] == {"key": "dmFsdWU="}
+
+
+def test_a_second_start_changes_nothing(node_apart: NodeApart, apart: NodeUnderTest) -> None:
+    """Prevents a `make cluster` that restarts what others are using."""
+    before = node_apart.processes()
+    assert len(before) == 11
+    assert node_apart.up() == []
+    assert node_apart.processes() == before
+
+
+@pytest.mark.parametrize(
+    "killed",
+    [
+        ("api-server",),
+        ("etcd",),
+        ("kubelet",),
+        ("containerd",),
+        ("proxy", "name-service", "metrics-server"),
+        ("etcd", "api-server", "controller-manager", "scheduler", "kubelet", "containerd", "registry", "volumes"),
+    ],
+    ids=lambda names: names[0] if len(names) < 8 else "nearly-all",
+)
+def test_after_a_crash_just_the_missing_parts_are_started(
+    node_apart: NodeApart, apart: NodeUnderTest, killed: tuple[str, ...]
+) -> None:
+    """Prevents a crash of one process from costing pods, data or a cluster made anew."""
+    uid, starts = _pod(apart)["metadata"]["uid"], _starts(apart)
+    before = node_apart.processes()
+    victims = [before[name] for name in killed]
+    for process in victims:
+        process.send(signal.SIGKILL)
+    assert gone(victims, 10)
+    assert set(killed) <= set(node_apart.up())
+    _kept(apart, uid)
+    assert _starts(apart) == starts, "the pod went on running"
+
+
+def test_after_a_reboot_pods_and_data_come_back(node_apart: NodeApart, apart: NodeUnderTest) -> None:
+    """Prevents a cluster that a reboot leaves half there: processes, mounts and interface are gone, its data is not."""
+    uid, starts = _pod(apart)["metadata"]["uid"], _starts(apart)
+    _as_after_a_reboot(node_apart)
+    assert len(node_apart.up()) == 11
+    wait_for(lambda: _pod(apart)["status"]["containerStatuses"][0]["restartCount"] > 0, "the pod's second start")
+    _kept(apart, uid)
+    assert _starts(apart) == starts + 1
+
+
+def _as_after_a_reboot(node_apart: NodeApart) -> None:
+    place = node_apart.layout
+    parts = list(node_apart.processes().values())
+    for process in [*parts, *containers.left_over(place)]:
+        process.send(signal.SIGKILL)
+    assert gone(parts, 10)
+    wait_for(lambda: not _killed_again(node_apart), "no process of a pod is left", 20)
+    for point in mounts_below(place.folder):
+        subprocess.run(["umount", str(point)], check=True, timeout=30)
+    for rule in ("filter", "nat", "mangle"):
+        for flag in ("-F", "-X"):
+            subprocess.run([*node_apart.inside, "iptables", "-w", "-t", rule, flag], check=True, timeout=30)
+    subprocess.run([*node_apart.inside, "ip", "link", "delete", place.interface], check=True, timeout=30)
+    (place.folder / "boot").write_text("another boot")
+
+
+def _killed_again(node_apart: NodeApart) -> list[Any]:
+    left = containers.left_over(node_apart.layout)
+    for process in left:
+        process.send(signal.SIGKILL)
+    return left
+
+
+def test_another_checkout_is_told_whose_cluster_runs(
+    node_apart: NodeApart, apart: NodeUnderTest, tmp_path: Path
+) -> None:
+    """Prevents two nodes on one machine that overwrite each other's network, and a taken one nobody can find."""
+    before = node_apart.processes()
+    told = node_apart.call("up", Path("/tmp/other"))
+    assert str(apart.layout.folder) in told.error
+    assert not Path("/tmp/other").exists(), "nothing was made"
+    assert node_apart.processes() == before
+
+
+def test_a_taken_port_is_told_before_anything_changes(node_apart: NodeApart, apart: NodeUnderTest) -> None:
+    """Prevents a half started cluster that fails on a port after a minute."""
+    [process] = [node_apart.processes()["registry"]]
+    process.send(signal.SIGKILL)
+    assert gone([process], 10)
+    holder = subprocess.Popen(
+        [*node_apart.inside, "python3", "-c", _HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "listening\n"
+    before = node_apart.processes()
+    told = node_apart.call("up")
+    holder.communicate("", timeout=10)
+    assert "5001 (registry)" in told.error
+    assert "python3" in told.error
+    assert node_apart.processes() == before
+    assert node_apart.up() == ["registry"]
+
+
+_HOLDER = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 5001))
+print("listening", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_an_interrupted_start_goes_on_where_it_stopped(node_apart: NodeApart, apart: NodeUnderTest) -> None:
+    """Prevents a Ctrl-C that leaves processes which no later command knows."""
+    uid = _pod(apart)["metadata"]["uid"]
+    parts = list(node_apart.processes().values())
+    for process in parts:
+        process.send(signal.SIGKILL)
+    assert gone(parts, 10)
+    starting = subprocess.Popen(node_apart.command("up"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: "api-server" in node_apart.processes(), "the start is half way", 30)
+    starting.send_signal(signal.SIGINT)
+    starting.wait(30)
+    survivors = node_apart.processes()
+    node_apart.up()
+    now = node_apart.processes()
+    assert len(now) == 11
+    assert {name: now[name] for name in survivors} == survivors
+    _kept(apart, uid)
+
+
+def test_removal_leaves_nothing(node_apart: NodeApart, apart: NodeUnderTest) -> None:
+    """Prevents processes, mounts, rules and interfaces that outlive the cluster and break the next one."""
+    place = apart.layout
+    parts = list(node_apart.processes().values())
+    told = node_apart.call("down")
+    assert told.answer == [], told.error
+    assert not any(process.runs() for process in parts)
+    assert containers.left_over(place) == []
+    assert mounts_below(place.folder) == []
+    assert not place.folder.exists()
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{place.cgroup}"))
+    links = json.loads(apart.run("ip", "-json", "link").stdout)
+    assert [link["ifname"] for link in links] == ["lo"]
+    for table in ("filter", "nat", "mangle"):
+        for tool in ("iptables", "ip6tables"):
+            listed = apart.run(tool, "-w", "-t", table, "-S").stdout
+            assert "KUBE" not in listed
+            assert place.chain not in listed
+    assert node_apart.call("down").answer == [], "again is no error"
+
+
+def test_a_removal_in_the_midst_of_a_start_leaves_nothing(node_apart: NodeApart) -> None:
+    """Prevents a cluster that can neither be started nor removed after a start that was killed."""
+    starting = subprocess.Popen(node_apart.command("up"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: "api-server" in node_apart.processes(), "the start is half way", 60)
+    starting.kill()
+    starting.wait(10)
+    threading.Event().wait(0)
+    parts = list(node_apart.processes().values())
+    assert node_apart.call("down").answer == []
+    assert not any(process.runs() for process in parts)
+    assert not node_apart.layout.folder.exists()
