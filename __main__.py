@@ -25,7 +25,7 @@ def main() -> None:
         )
         examples = placeholders(settings)
         if examples and not pulumi.runtime.is_dry_run():
-            raise SettingsError(examples)
+            raise SettingsError([each.problem for each in examples])
         fleet = fleet_name(pulumi.get_stack())
         outputs = _cluster(fleet, settings) if settings.architecture == "cluster" else _vm(fleet, settings)
     except SettingsError as error:
@@ -34,8 +34,11 @@ def main() -> None:
     if pulumi.runtime.is_dry_run():
         for notice in notices(settings, today):
             pulumi.log.info(notice)
-        for example in examples:
-            pulumi.log.warn(f"{example} A preview shows the plan; an update is refused until it is replaced.")
+        if examples:
+            pulumi.log.warn(
+                f"Examples in the settings, enough for a preview, and refused by an update until they are replaced: "
+                f"{', '.join(each.key for each in examples)}."
+            )
     pulumi.export("fleet", fleet)
     for name, value in outputs.items():
         pulumi.export(name, value)

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-from agent_fleet import ApiLimitsArgs, ClusterDatabase, ClusterDatabaseArgs, FleetApi, FleetApiArgs, TenantNamespace
+from agent_fleet import (
+    ApiLimitsArgs,
+    ClusterDatabase,
+    ClusterDatabaseArgs,
+    FleetApi,
+    FleetApiArgs,
+    TenantNamespace,
+    TenantNamespaceArgs,
+)
 from agent_fleet.kubernetes.platform import KEDA_NAMESPACE
 
 from architectures.foundation import Foundation
@@ -46,24 +54,23 @@ def declare_system(
 ) -> FleetSystem:
     """Namespace, then the database, then the API."""
     outside = foundation.managed_postgres
-    namespace = TenantNamespace(
-        system_namespace(fleet),
-        {
-            "fleet": fleet,
-            "name": system_namespace(fleet),
-            "team": fleet,
-            "purpose": "system",
-            "quota": quota_args(system_quota(settings)),
-            "limits": {
-                "maximum_cpu": MAXIMUM_SYSTEM_CPUS,
-                "maximum_memory": mebibytes(max(8_192, settings.database.memory_mebibytes)),
-            },
-            "database_cidrs": [] if outside is None else list(outside.cidrs),
-            "ambient_mesh_enabled": settings.platform.istio != "off",
-            **({"database_namespace": system_namespace(fleet)} if outside is None else {}),
+    space: TenantNamespaceArgs = {
+        "fleet": fleet,
+        "name": system_namespace(fleet),
+        "team": fleet,
+        "purpose": "system",
+        "quota": quota_args(system_quota(settings)),
+        "limits": {
+            "maximum_cpu": MAXIMUM_SYSTEM_CPUS,
+            "maximum_memory": mebibytes(max(8_192, settings.database.memory_mebibytes)),
         },
-        opts=on_cluster,
-    ).namespace
+        "ambient_mesh_enabled": settings.platform.istio != "off",
+    }
+    if outside is None:
+        space["database_namespace"] = system_namespace(fleet)
+    else:
+        space["database_cidrs"] = outside.cidrs
+    namespace = TenantNamespace(system_namespace(fleet), space, opts=on_cluster).namespace
     if outside is None:
         database = _database(fleet, settings, foundation, images, namespace, on_cluster)
         url, host, after = database.url, database.host, [database]

@@ -1,6 +1,7 @@
 """`target: eks`: network, cluster, workspace and database, made on AWS."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -59,6 +60,8 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
     traffic = AddonTraffic(fleet, {"fleet": fleet}, opts=in_cluster)
     policy, outputs = _pool_policy(fleet, settings, on_aws)
     ready: list[pulumi.Resource] = [cluster, traffic]
+    if settings.aws.gvisor is not None:
+        ready.append(k8s.node.v1.RuntimeClass(GVISOR, metadata={"name": GVISOR}, handler="runsc", opts=in_cluster))
 
     def identity(name: str, namespace: str, service_account: str) -> pulumi.Resource:
         return PodIdentity(
@@ -77,7 +80,7 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
         provider=provider,
         ready=ready,
         untrusted_nodes=True,
-        runtime_class=_gvisor_class(in_cluster) if settings.aws.gvisor is not None else None,
+        runtime_class=None if settings.aws.gvisor is None else GVISOR,
         workspace_class=_workspace_class(
             fleet, settings, network, cluster, pulumi.ResourceOptions(providers=[account, provider])
         ),
@@ -142,12 +145,6 @@ def _runsc(given: Gvisor) -> RunscArgs:
     if given.bucket_arn is not None:
         args["bucket_arn"] = given.bucket_arn
     return args
-
-
-def _gvisor_class(in_cluster: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    return once_there(
-        GVISOR, [k8s.node.v1.RuntimeClass(GVISOR, metadata={"name": GVISOR}, handler="runsc", opts=in_cluster)]
-    )
 
 
 def _database_class(settings: Settings, in_cluster: pulumi.ResourceOptions) -> pulumi.Input[str] | None:
@@ -238,5 +235,5 @@ def _pool_policy(
     return pulumi.Output.json_dumps(_document([statement])), {"queue_url": queue.url}
 
 
-def _document(statements: list[dict[str, object]]) -> dict[str, object]:
+def _document(statements: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
     return {"Version": "2012-10-17", "Statement": statements}

@@ -38,7 +38,7 @@ class Foundation:
     """What must be there before the first pod can run."""
     untrusted_nodes: bool = False
     """Whether sandboxes have nodes of their own."""
-    runtime_class: pulumi.Input[str] | None = None
+    runtime_class: str | None = None
     """The RuntimeClass of sandboxes."""
     workspace_class: pulumi.Input[str] | None = None
     """The StorageClass of workspaces; None is the cluster's default."""

@@ -1,5 +1,7 @@
 """The names of a cluster's namespaces, and amounts as Kubernetes writes them: each said once."""
 
+from agent_fleet import PodResourcesArgs, QuotaArgs
+
 from settings.cluster_model import PodLimits, Quota, Requests
 
 DATABASE_PORT = 5432
@@ -38,7 +40,7 @@ def mebibytes(amount: int) -> str:
     return f"{amount}Mi"
 
 
-def pod_resources(requests: Requests, limits: PodLimits) -> dict[str, str]:
+def pod_resources(requests: Requests, limits: PodLimits) -> PodResourcesArgs:
     """The figures of one pod."""
     return {
         "requests_cpu": millicpus(requests.cpus),
@@ -48,7 +50,7 @@ def pod_resources(requests: Requests, limits: PodLimits) -> dict[str, str]:
     }
 
 
-def quota_args(quota: Quota) -> dict[str, str | int]:
+def quota_args(quota: Quota) -> QuotaArgs:
     """The figures of a namespace."""
     return {
         "requests_cpu": millicpus(quota.requests_cpus),

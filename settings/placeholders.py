@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from settings.model import CONFIG_KEY, Settings
 from settings.values import Section
@@ -15,14 +16,26 @@ _EXAMPLES = (
 """All-zero digests, the account numbers of AWS's documentation, and the domains that RFC 2606 keeps for examples."""
 
 
-def placeholders(settings: Settings) -> list[str]:
-    """A sentence for each value that is still an example's."""
-    return [
-        f"{CONFIG_KEY}.{path}: given {value}, which is only an example; replace it by {kind}."
-        for path, value in _texts(settings, "")
-        for pattern, kind in _EXAMPLES
-        if pattern.search(value)
-    ]
+@dataclass(frozen=True)
+class Placeholder:
+    """A setting that still has its example's value."""
+
+    key: str
+    """As the user writes it: `fleet.exposure.host`."""
+    problem: str
+    """What to replace it by."""
+
+
+def placeholders(settings: Settings) -> list[Placeholder]:
+    """Every value that is still an example's, in the order of the settings."""
+    return [found for path, value in _texts(settings, CONFIG_KEY) if (found := _placeholder(path, value)) is not None]
+
+
+def _placeholder(path: str, value: str) -> Placeholder | None:
+    kind = next((kind for pattern, kind in _EXAMPLES if pattern.search(value)), None)
+    if kind is None:
+        return None
+    return Placeholder(path, f"{path}: given {value}, which is only an example; replace it by {kind}.")
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -30,10 +43,10 @@ def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, value
     elif isinstance(value, Section):
         for name in type(value).model_fields:
-            yield from _texts(getattr(value, name), f"{path}.{name}" if path else name)
+            yield from _texts(getattr(value, name), f"{path}.{name}")
     elif isinstance(value, dict):
-        for name, inner in value.items():
+        for name, inner in cast(dict[str, Any], value).items():
             yield from _texts(inner, f"{path}.{name}")
     elif isinstance(value, tuple):
-        for number, inner in enumerate(value):
+        for number, inner in enumerate(cast(tuple[Any, ...], value)):
             yield from _texts(inner, f"{path}[{number}]")
