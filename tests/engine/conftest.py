@@ -6,12 +6,14 @@ from pathlib import Path
 
 import docker
 import pytest
+from control_plane import ControlPlane, running
 from docker.errors import DockerException
 from docker_objects import DockerObjects, import_tiny_image
 from stack_program import StackProgram
 
 from engine import plugins
 from engine.cluster import packages
+from engine.cluster.programs import ensure_programs
 from engine.environment import engine_environment
 from engine.paths import Paths
 from engine.toolchain import ensure_toolchain
@@ -55,7 +57,8 @@ def tiny_image(_docker_daemon: None) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def install_packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], None]:
     """Installs the Debian packages of the one-node cluster, when a test needs a program of theirs."""
-    return lambda: packages.ensure_packages(lambda line: None, tmp_path_factory.mktemp("packages") / "log")
+    lines: list[str] = []
+    return lambda: packages.ensure_packages(lines.append, tmp_path_factory.mktemp("packages") / "log")
 
 
 @pytest.fixture
@@ -65,3 +68,32 @@ def stack(engine_paths: Paths, tmp_path: Path) -> StackProgram:
         engine_paths, state=tmp_path / "state", passphrase=tmp_path / "passphrase", plugins="stand-ins"
     )
     return StackProgram(tmp_path / "program", environment)
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    tmp_path_factory: pytest.TempPathFactory, install_packages: Callable[[], None]
+) -> Iterator[ControlPlane]:
+    """A Kubernetes control plane without nodes, shared by the tests of a run."""
+    install_packages()
+    lines: list[str] = []
+    with running(tmp_path_factory.mktemp("control-plane"), ensure_programs(lines.append)) as plane:
+        yield plane
+
+
+@pytest.fixture
+def cluster_stack(stack: StackProgram, control_plane: ControlPlane) -> StackProgram:
+    """An empty stack whose programs use the control plane by default."""
+    stack.environment["KUBECONFIG"] = str(control_plane.kubeconfig)
+    return stack
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace of this test's own, made past the engine."""
+    name = f"probe-{uuid.uuid4().hex[:10]}"
+    control_plane.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    # The controller makes it after the namespace; pods are refused until then.
+    control_plane.wait_for(f"/api/v1/namespaces/{name}/serviceaccounts/default")
+    yield name
+    control_plane.delete(f"/api/v1/namespaces/{name}")

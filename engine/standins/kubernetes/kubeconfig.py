@@ -143,7 +143,7 @@ def _data(entry: Mapping[str, Any], key: str) -> str:
     """A PEM text that stands in the kubeconfig or in a file of its own."""
     if entry.get(f"{key}-data"):
         try:
-            return base64.b64decode(str(entry[f"{key}-data"])).decode()
+            return base64.b64decode("".join(str(entry[f"{key}-data"]).split()), validate=True).decode()
         except ValueError:
             raise KubeconfigError(f"`{key}-data` is not base64") from None
     if not entry.get(key):
