@@ -101,6 +101,20 @@ def node(layout: Layout) -> bool:
     return _condition(answer(layout, f"/api/v1/nodes/{layout.node_name}"), "Ready")
 
 
+def node_knows_pods(layout: Layout) -> bool:
+    """Whether the node is ready and its kubelet has heard of every pod on it: one that was just started has not."""
+    name = layout.node_name
+    bound = answer(layout, f"/api/v1/pods?fieldSelector=spec.nodeName%3D{name}")
+    known = answer(layout, f"/api/v1/nodes/{name}/proxy/pods")
+    if "items" not in bound or "items" not in known:
+        return False
+    return node(layout) and _ids(bound) <= _ids(known)
+
+
+def _ids(pods: dict[str, Any]) -> set[str]:
+    return {item["metadata"]["uid"] for item in pods["items"] or []}
+
+
 def metrics_server(layout: Layout) -> bool:
     """Whether metrics-server answers by itself."""
     context = _context(layout, "ca", "admin")

@@ -165,7 +165,7 @@ class Node:
         started += self._start(parts.name_service, parts.metrics_server, parts.volumes)
         self._wait("kubelet", health.kubelet, parts.kubelet)
         self._wait("proxy", health.proxy, parts.proxy)
-        self._wait("node", health.node, parts.kubelet, parts.containerd, parts.controller_manager)
+        self._wait("node", health.node_knows_pods, parts.kubelet, parts.containerd, parts.controller_manager)
         self._wait("name-service", health.name_service, parts.name_service)
         self._wait("metrics-server", health.metrics_server, parts.metrics_server)
         self._apply(_METRICS)
