@@ -54,7 +54,7 @@ def resource_policies() -> dict[str, Mapping[str, Any]]:
 
 def test_there_is_something_to_judge() -> None:
     """A judgement over nothing passes."""
-    assert len(identity_policies()) == 5
+    assert len(identity_policies()) >= 5
     assert len(resource_policies()) >= 8
     assert len(documents("assumeRolePolicy")) >= 10
 
