@@ -7,7 +7,6 @@ from typing import Any
 import pulumi
 from agent_fleet import (
     AgentPool,
-    AgentPoolArgs,
     ClusterDatabase,
     FleetApi,
     FleetApiArgs,
@@ -53,7 +52,7 @@ def system_namespace() -> pulumi.Output[str]:
 
 def declare_pool(team: str, agent_type: str, database_url: pulumi.Input[str], **given: Any) -> AgentPool:
     """A pool with all that differs from the defaults given as keywords; its namespaces must be there."""
-    args: AgentPoolArgs = {
+    args: Any = {
         "fleet": FLEET,
         "team": team,
         "agent_type": agent_type,
@@ -62,8 +61,9 @@ def declare_pool(team: str, agent_type: str, database_url: pulumi.Input[str], **
         "database_url": database_url,
         "sandbox": {"image": SANDBOX_IMAGE},
         "sandbox_namespace": f"{FLEET}-{team}-sandboxes",
+        **given,
     }
-    return AgentPool(f"{FLEET}-{team}-{agent_type}", {**args, **given})
+    return AgentPool(f"{FLEET}-{team}-{agent_type}", args)
 
 
 def declare_fleet() -> pulumi.Output[Any]:

@@ -7,6 +7,7 @@ import pulumi
 
 from agent_fleet.execution_args import ApiLimits
 from agent_fleet.kubernetes.quantities import mebibytes, millicpus
+from agent_fleet.sandbox_spec import whole_number
 from agent_fleet.workload import Reservation, Resources
 
 
@@ -29,7 +30,7 @@ class ApiLimitsArgs(TypedDict, total=False):
     languages: pulumi.Input[Sequence[pulumi.Input[str]]]
     """The languages that jobs may be in. Default: python, bash, node."""
     default_timeout_seconds: pulumi.Input[int]
-    """A job's time limit if it asks for none. Default 60."""
+    """A job's time limit if it asks for none. Default 60, or the longest job's if that is shorter."""
     max_attempts: pulumi.Input[int]
     """How often a job is tried if the infrastructure fails. Default 3 (H7)."""
     result_ttl_seconds: pulumi.Input[int]
@@ -131,13 +132,17 @@ def api_limits(given: ApiLimitsArgs, longest_job_seconds: pulumi.Input[int]) -> 
     """What an API accepts, with the defaults filled in."""
     return ApiLimits(
         languages=given.get("languages", ("python", "bash", "node")),
-        default_timeout_seconds=given.get("default_timeout_seconds", 60),
+        default_timeout_seconds=given.get("default_timeout_seconds", _at_most(60, longest_job_seconds)),
         max_timeout_seconds=longest_job_seconds,
         max_attempts=given.get("max_attempts", 3),
         result_ttl_seconds=given.get("result_ttl_seconds", 86_400),
         tombstone_ttl_seconds=given.get("tombstone_ttl_seconds", 604_800),
         queue_limit=given.get("queue_limit", 10_000),
     )
+
+
+def _at_most(seconds: int, longest: pulumi.Input[int]) -> pulumi.Output[int]:
+    return whole_number(longest).apply(lambda limit: min(seconds, limit))
 
 
 def pod_resources(given: PodResourcesArgs, containers: int) -> Resources:

@@ -23,7 +23,6 @@ EMPTY_SECONDS = 120
 OLDEST_GENERATION = 5
 
 _PINNED_IMAGE = re.compile(r"al2023@v\d{8}")
-_ROLE_ARN = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/(?:[\w+=,.@/-]*/)?([\w+=,.@-]+)")
 
 
 class NodeAutoscaler(pulumi.ComponentResource):
@@ -93,7 +92,7 @@ def _node_class_spec(args: NodeAutoscalerArgs, class_name: str) -> dict[str, Any
     return {
         "amiFamily": "AL2023",
         "amiSelectorTerms": [{"alias": image}],
-        "role": pulumi.Output.from_input(args["node_role_arn"]).apply(_role_name),
+        "instanceProfile": args["instance_profile"],
         "subnetSelectorTerms": _by_id(args["subnet_ids"]),
         "securityGroupSelectorTerms": _by_id(args["security_group_ids"]),
         "associatePublicIPAddress": False,
@@ -181,13 +180,6 @@ def _by_id(ids: pulumi.Input[Sequence[pulumi.Input[str]]]) -> pulumi.Output[Any]
         return [{"id": each} for each in known]
 
     return pulumi.Output.from_input(ids).apply(terms)
-
-
-def _role_name(arn: str) -> str:
-    found = _ROLE_ARN.fullmatch(arn)
-    if found is None:
-        raise ValueError(f"node_role_arn is {arn!r}; it is the ARN of an IAM role, arn:aws:iam::<account>:role/<name>.")
-    return found[1]
 
 
 def _tags(args: NodeAutoscalerArgs) -> Mapping[str, pulumi.Input[str]]:

@@ -37,8 +37,8 @@ class NodeAutoscalerArgs(TypedDict):
     untrusted: bool
     """Whether the nodes are for strangers' code, labelled and tainted `agent-fleet.io/untrusted=true:NoSchedule`. Nodes
     for one's own programs are another `NodeAutoscaler`, with a role and security groups of their own."""
-    node_role_arn: pulumi.Input[str]
-    """The IAM role of the nodes."""
+    instance_profile: pulumi.Input[str]
+    """The instance profile of the nodes' role. Karpenter makes none: a private VPC has no endpoint for IAM."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     """The private subnets that nodes may be in."""
     security_group_ids: pulumi.Input[Sequence[pulumi.Input[str]]]

@@ -121,7 +121,8 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _namespace(self, namespace: str, level: str) -> pulumi.Resource:
-        return k8s.core.v1.Namespace(
+        """The policy that opens the namespace, once the namespace is there."""
+        declared = k8s.core.v1.Namespace(
             f"{self._name}-{namespace}",
             metadata={
                 "name": namespace,
@@ -133,6 +134,18 @@ class Platform(pulumi.ComponentResource):
                 },
             },
             opts=pulumi.ResourceOptions(parent=self),
+        )
+        # Where the network denies what no policy allows (EKS's CNI in strict mode), the release would never be ready.
+        return k8s.networking.v1.NetworkPolicy(
+            f"{self._name}-{namespace}",
+            metadata={"name": "agent-fleet-platform", "namespace": namespace},
+            spec={
+                "pod_selector": {},
+                "policy_types": ["Ingress", "Egress"],
+                "ingress": [{}],
+                "egress": [{}],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[declared]),
         )
 
     def _release(
