@@ -1,8 +1,6 @@
 """The sandbox image on the node, a pool of its pods, and a sandboxd that has them for its sandboxes."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -10,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from node_under_test import NodeUnderTest, push
 from sandbox_daemon import Daemon
-from sandbox_image import build_sandbox_image
+from sandbox_image import IMAGE, build_sandbox_image
 from sandbox_pods import Cluster, PodPool
 
 _PROCESS = Path(__file__).parent / "sandbox_pods_process.py"
@@ -36,25 +35,16 @@ class PodDaemon(Daemon):
 
 
 @pytest.fixture(scope="session")
-def pod_cluster() -> Cluster:
+def pod_cluster(node: NodeUnderTest) -> Cluster:
     """The node."""
-    kubeconfig = os.environ.get("AGENT_FLEET_TEST_KUBECONFIG")
-    if kubeconfig is None:
-        pytest.skip("cannot be had here: a node to run pods on")
-    return Cluster(Path(kubeconfig), os.environ.get("AGENT_FLEET_TEST_KUBECTL", "kubectl"))
+    return Cluster(node.kubeconfig, str(node.layout.programs / "kubectl"))
 
 
 @pytest.fixture(scope="session")
-def pod_image() -> str:
+def pod_image(node: NodeUnderTest) -> str:
     """The sandbox image of this checkout, where the node pulls it."""
-    registry = os.environ.get("AGENT_FLEET_TEST_REGISTRY", "127.0.0.1:5001")
-    tag = f"{registry}/agent-fleet/sandbox-pods-test:1"
-    build_sandbox_image(tag)
-    subprocess.run(["docker", "push", "--quiet", tag], check=True, timeout=300, stdout=subprocess.DEVNULL)
-    described = subprocess.run(
-        ["docker", "image", "inspect", tag], check=True, timeout=60, capture_output=True, text=True
-    ).stdout
-    return next(digest for digest in json.loads(described)[0]["RepoDigests"] if digest.startswith(registry))
+    build_sandbox_image(IMAGE)
+    return push(IMAGE, node.layout.registry)
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,13 @@ class Stack:
         self.workers.append(worker)
         return worker
 
+    def start_pod_worker(self, environment: Mapping[str, str]) -> Process:
+        """Start a worker as it is in a cluster; `environment` says where its sandbox pods are."""
+        own = {**self.environment, "FLEET_LOG_LEVEL": "info", **environment}
+        worker = self._start([sys.executable, "-m", "fleet_runtime", "worker"], "worker", own)
+        self.workers.append(worker)
+        return worker
+
     def client(self, tenant: str | None = None) -> httpx.Client:
         """Return a client with a key of a tenant that no other test has."""
         key = self.keys.pop(tenant or next(iter(self.keys)))
