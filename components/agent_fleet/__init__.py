@@ -1,49 +1,56 @@
-"""Pulumi components for a fleet of containerised AI agents: the public face, by name."""
+"""Pulumi components for a fleet of containerised AI agents: the public face, by name.
 
-from agent_fleet.aws.addon_traffic import AddonTraffic, AddonTrafficArgs
-from agent_fleet.aws.cluster import Cluster
-from agent_fleet.aws.cluster_args import ClusterArgs, NodeGroupArgs, RunscArgs
-from agent_fleet.aws.job_queue import JobQueue, JobQueueArgs
-from agent_fleet.aws.managed_database import ManagedDatabase, ManagedDatabaseArgs
-from agent_fleet.aws.network import Network, NetworkArgs
-from agent_fleet.aws.pod_identity import PodIdentity, PodIdentityArgs
-from agent_fleet.aws.registry import Registry, RegistryArgs
-from agent_fleet.aws.registry_rules import PullThroughArgs, RegistryRuleArgs
-from agent_fleet.aws.shared_workspace import SharedWorkspace, SharedWorkspaceArgs
-from agent_fleet.docker.database import Database, DatabaseArgs
-from agent_fleet.docker.execution import ExecutionService
-from agent_fleet.docker.host_network import HostNetwork, HostNetworkArgs
-from agent_fleet.execution_args import ApiArgs, ExecutionServiceArgs, SandboxArgs, WorkerArgs
-from agent_fleet.image import AgentImage, AgentImageArgs, PulledImage, PulledImageArgs
-from agent_fleet.kubernetes.agent_pool import AgentPool
-from agent_fleet.kubernetes.agent_pool_args import (
-    AgentPoolArgs,
-    ApiLimitsArgs,
-    PodResourcesArgs,
-    PodSandboxArgs,
-    PoolWorkerArgs,
-)
-from agent_fleet.kubernetes.agent_routing import AgentRouting
-from agent_fleet.kubernetes.agent_routing_args import AgentRoutingArgs, ConnectionLimitsArgs, DelayArgs, RouteArgs
-from agent_fleet.kubernetes.autoscaler_args import (
-    DatabaseSecretArgs,
-    PoolAutoscalerArgs,
-    QueueScalingArgs,
-    SandboxScalingArgs,
-)
-from agent_fleet.kubernetes.cluster_database import ClusterDatabase, ClusterDatabaseArgs
-from agent_fleet.kubernetes.fleet_api import FleetApi
-from agent_fleet.kubernetes.fleet_api_args import FleetApiArgs, GatewayArgs, PoolRouteArgs
-from agent_fleet.kubernetes.image_prepull import ImagePrepull, ImagePrepullArgs
-from agent_fleet.kubernetes.namespace_limits import ContainerLimitsArgs, QuotaArgs
-from agent_fleet.kubernetes.node_autoscaler import NodeAutoscaler
-from agent_fleet.kubernetes.node_autoscaler_args import NodeAutoscalerArgs, NodePoolArgs
-from agent_fleet.kubernetes.platform import Platform
-from agent_fleet.kubernetes.platform_args import IstioArgs, KarpenterArgs, KedaArgs, PlatformArgs
-from agent_fleet.kubernetes.pool_autoscaler import PoolAutoscaler
-from agent_fleet.kubernetes.sandbox_pool import SandboxPool, SandboxPoolArgs
-from agent_fleet.kubernetes.tenant_namespace import EgressArgs, TenantNamespace, TenantNamespaceArgs
-from agent_fleet.kubernetes.workspace import WorkspaceClaim, WorkspaceClaimArgs
+A name is imported when it is first asked for: the SDKs of all clouds together take seconds, and a program uses few.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent_fleet.aws.addon_traffic import AddonTraffic, AddonTrafficArgs
+    from agent_fleet.aws.cluster import Cluster
+    from agent_fleet.aws.cluster_args import ClusterArgs, NodeGroupArgs, RunscArgs
+    from agent_fleet.aws.job_queue import JobQueue, JobQueueArgs
+    from agent_fleet.aws.managed_database import ManagedDatabase, ManagedDatabaseArgs
+    from agent_fleet.aws.network import Network, NetworkArgs
+    from agent_fleet.aws.pod_identity import PodIdentity, PodIdentityArgs
+    from agent_fleet.aws.registry import Registry, RegistryArgs
+    from agent_fleet.aws.registry_rules import PullThroughArgs, RegistryRuleArgs
+    from agent_fleet.aws.shared_workspace import SharedWorkspace, SharedWorkspaceArgs
+    from agent_fleet.docker.database import Database, DatabaseArgs
+    from agent_fleet.docker.execution import ExecutionService
+    from agent_fleet.docker.host_network import HostNetwork, HostNetworkArgs
+    from agent_fleet.execution_args import ApiArgs, ExecutionServiceArgs, SandboxArgs, WorkerArgs
+    from agent_fleet.image import AgentImage, AgentImageArgs, PulledImage, PulledImageArgs
+    from agent_fleet.kubernetes.agent_pool import AgentPool
+    from agent_fleet.kubernetes.agent_pool_args import (
+        AgentPoolArgs,
+        ApiLimitsArgs,
+        PodResourcesArgs,
+        PodSandboxArgs,
+        PoolWorkerArgs,
+    )
+    from agent_fleet.kubernetes.agent_routing import AgentRouting
+    from agent_fleet.kubernetes.agent_routing_args import AgentRoutingArgs, ConnectionLimitsArgs, DelayArgs, RouteArgs
+    from agent_fleet.kubernetes.autoscaler_args import (
+        DatabaseSecretArgs,
+        PoolAutoscalerArgs,
+        QueueScalingArgs,
+        SandboxScalingArgs,
+    )
+    from agent_fleet.kubernetes.cluster_database import ClusterDatabase, ClusterDatabaseArgs
+    from agent_fleet.kubernetes.fleet_api import FleetApi
+    from agent_fleet.kubernetes.fleet_api_args import FleetApiArgs, GatewayArgs, PoolRouteArgs
+    from agent_fleet.kubernetes.image_prepull import ImagePrepull, ImagePrepullArgs
+    from agent_fleet.kubernetes.namespace_limits import ContainerLimitsArgs, QuotaArgs
+    from agent_fleet.kubernetes.node_autoscaler import NodeAutoscaler
+    from agent_fleet.kubernetes.node_autoscaler_args import NodeAutoscalerArgs, NodePoolArgs
+    from agent_fleet.kubernetes.platform import Platform
+    from agent_fleet.kubernetes.platform_args import IstioArgs, KarpenterArgs, KedaArgs, PlatformArgs
+    from agent_fleet.kubernetes.pool_autoscaler import PoolAutoscaler
+    from agent_fleet.kubernetes.sandbox_pool import SandboxPool, SandboxPoolArgs
+    from agent_fleet.kubernetes.tenant_namespace import EgressArgs, TenantNamespace, TenantNamespaceArgs
+    from agent_fleet.kubernetes.workspace import WorkspaceClaim, WorkspaceClaimArgs
 
 __all__ = [
     "AddonTraffic",
@@ -121,3 +128,139 @@ __all__ = [
     "WorkspaceClaim",
     "WorkspaceClaimArgs",
 ]
+
+_HOMES = {
+    "aws.addon_traffic": (
+        "AddonTraffic",
+        "AddonTrafficArgs",
+    ),
+    "aws.cluster": ("Cluster",),
+    "aws.cluster_args": (
+        "ClusterArgs",
+        "NodeGroupArgs",
+        "RunscArgs",
+    ),
+    "aws.job_queue": (
+        "JobQueue",
+        "JobQueueArgs",
+    ),
+    "aws.managed_database": (
+        "ManagedDatabase",
+        "ManagedDatabaseArgs",
+    ),
+    "aws.network": (
+        "Network",
+        "NetworkArgs",
+    ),
+    "aws.pod_identity": (
+        "PodIdentity",
+        "PodIdentityArgs",
+    ),
+    "aws.registry": (
+        "Registry",
+        "RegistryArgs",
+    ),
+    "aws.registry_rules": (
+        "PullThroughArgs",
+        "RegistryRuleArgs",
+    ),
+    "aws.shared_workspace": (
+        "SharedWorkspace",
+        "SharedWorkspaceArgs",
+    ),
+    "docker.database": (
+        "Database",
+        "DatabaseArgs",
+    ),
+    "docker.execution": ("ExecutionService",),
+    "docker.host_network": (
+        "HostNetwork",
+        "HostNetworkArgs",
+    ),
+    "execution_args": (
+        "ApiArgs",
+        "ExecutionServiceArgs",
+        "SandboxArgs",
+        "WorkerArgs",
+    ),
+    "image": (
+        "AgentImage",
+        "AgentImageArgs",
+        "PulledImage",
+        "PulledImageArgs",
+    ),
+    "kubernetes.agent_pool": ("AgentPool",),
+    "kubernetes.agent_pool_args": (
+        "AgentPoolArgs",
+        "ApiLimitsArgs",
+        "PodResourcesArgs",
+        "PodSandboxArgs",
+        "PoolWorkerArgs",
+    ),
+    "kubernetes.agent_routing": ("AgentRouting",),
+    "kubernetes.agent_routing_args": (
+        "AgentRoutingArgs",
+        "ConnectionLimitsArgs",
+        "DelayArgs",
+        "RouteArgs",
+    ),
+    "kubernetes.autoscaler_args": (
+        "DatabaseSecretArgs",
+        "PoolAutoscalerArgs",
+        "QueueScalingArgs",
+        "SandboxScalingArgs",
+    ),
+    "kubernetes.cluster_database": (
+        "ClusterDatabase",
+        "ClusterDatabaseArgs",
+    ),
+    "kubernetes.fleet_api": ("FleetApi",),
+    "kubernetes.fleet_api_args": (
+        "FleetApiArgs",
+        "GatewayArgs",
+        "PoolRouteArgs",
+    ),
+    "kubernetes.image_prepull": (
+        "ImagePrepull",
+        "ImagePrepullArgs",
+    ),
+    "kubernetes.namespace_limits": (
+        "ContainerLimitsArgs",
+        "QuotaArgs",
+    ),
+    "kubernetes.node_autoscaler": ("NodeAutoscaler",),
+    "kubernetes.node_autoscaler_args": (
+        "NodeAutoscalerArgs",
+        "NodePoolArgs",
+    ),
+    "kubernetes.platform": ("Platform",),
+    "kubernetes.platform_args": (
+        "IstioArgs",
+        "KarpenterArgs",
+        "KedaArgs",
+        "PlatformArgs",
+    ),
+    "kubernetes.pool_autoscaler": ("PoolAutoscaler",),
+    "kubernetes.sandbox_pool": (
+        "SandboxPool",
+        "SandboxPoolArgs",
+    ),
+    "kubernetes.tenant_namespace": (
+        "EgressArgs",
+        "TenantNamespace",
+        "TenantNamespaceArgs",
+    ),
+    "kubernetes.workspace": (
+        "WorkspaceClaim",
+        "WorkspaceClaimArgs",
+    ),
+}
+"""Where each name is, as the imports above have it."""
+
+
+def __getattr__(name: str) -> Any:
+    """The component or its arguments. Raises AttributeError for a name that is not public."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
