@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pulumi
-from agent_fleet import ImagePrepull, Platform, PlatformArgs
+from agent_fleet import ImagePrepull, NodeAutoscaler, Platform, PlatformArgs
 
 from architectures.cluster_system import FleetSystem, declare_system
 from architectures.cluster_team import declare_team
@@ -33,6 +33,8 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
     images = cluster_images(fleet, settings)
     platform = _platform(fleet, settings, foundation)
     on_cluster = pulumi.ResourceOptions(provider=foundation.provider, depends_on=[*foundation.ready, platform])
+    if foundation.nodes_as_needed is not None:
+        NodeAutoscaler(f"{fleet}-untrusted", foundation.nodes_as_needed, opts=on_cluster)
     system = declare_system(fleet, settings, foundation, images, on_cluster)
     for name, team in settings.teams.items():
         declare_team(fleet, name, team, settings, foundation, images, system, on_cluster)

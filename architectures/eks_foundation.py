@@ -13,6 +13,7 @@ from agent_fleet import (
     JobQueue,
     ManagedDatabase,
     Network,
+    NodeAutoscalerArgs,
     NodeGroupArgs,
     PodIdentity,
     RunscArgs,
@@ -93,6 +94,7 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
             "interruption_queue": cluster.karpenter_queue_name,
             "isolated_vpc": settings.aws.nat == "none",
         },
+        nodes_as_needed=_nodes_as_needed(fleet, settings, network, cluster),
         outputs={"cluster_name": cluster.name, "kubeconfig": cluster.kubeconfig, **outputs},
     )
 
@@ -122,6 +124,24 @@ def _cluster_args(fleet: str, settings: Settings, network: Network) -> ClusterAr
         args["untrusted_spot"] = _node_group(given.untrusted_spot)
     if given.gvisor is not None:
         args["runsc"] = _runsc(given.gvisor)
+    return args
+
+
+def _nodes_as_needed(fleet: str, settings: Settings, network: Network, cluster: Cluster) -> NodeAutoscalerArgs | None:
+    if settings.platform.karpenter == "off":
+        return None
+    args: NodeAutoscalerArgs = {
+        "fleet": fleet,
+        "cluster_name": cluster.name,
+        "untrusted": True,
+        "instance_profile": cluster.karpenter_instance_profile,
+        "subnet_ids": network.private_subnet_ids,
+        "security_group_ids": [cluster.untrusted_node_security_group_id],
+        "pod_pids_limit": settings.sandbox.processes,
+        "longest_job_seconds": settings.limits.task_timeout_seconds,
+    }
+    if settings.aws.gvisor is not None:
+        args["runsc"] = _runsc(settings.aws.gvisor)
     return args
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_kubernetes as k8s
-from agent_fleet import KarpenterArgs
+from agent_fleet import KarpenterArgs, NodeAutoscalerArgs
 
 IdentityOfPool = Callable[[str, str, str], pulumi.Resource | None]
 """Binds a pool's service account to a role of its own, given the pool's name, its namespace and the account's name.
@@ -51,5 +51,7 @@ class Foundation:
     identity: IdentityOfPool = _no_identity
     karpenter: KarpenterArgs | None = None
     """What Karpenter needs, where it is to be installed."""
+    nodes_as_needed: NodeAutoscalerArgs | None = None
+    """The nodes that Karpenter starts for sandboxes, where it runs."""
     outputs: dict[str, pulumi.Output[str]] = field(default_factory=dict[str, pulumi.Output[str]])
     """What only this kind of cluster adds to the stack's outputs."""

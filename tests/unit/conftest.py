@@ -5,9 +5,9 @@ from typing import Any
 import pulumi
 import pytest
 from recording import FLEET, Deploy, Recording, record
+from stack_settings import read
 
 from architectures import vm
-from stack_settings import read
 
 
 @pytest.fixture(scope="session", params=[True, False], ids=["preview", "up"])

@@ -15,7 +15,7 @@ BASE = {
     "fleet": "f",
     "cluster_name": "f",
     "untrusted": True,
-    "node_role_arn": "arn:aws:iam::123456789012:role/path/f-untrusted",
+    "instance_profile": "f-karpenter-nodes",
     "subnet_ids": ["subnet-1", "subnet-2"],
     "security_group_ids": ["sg-1"],
 }
@@ -119,9 +119,11 @@ def test_every_pool_refers_to_the_class_that_is_declared_before_it(preview: bool
         assert declared.name in each.dependencies
 
 
-def test_the_role_is_named_and_not_given_by_its_arn(preview: bool) -> None:
-    """Karpenter takes a name, and fails at the first node otherwise."""
-    assert node_class(declare(preview))["role"] == "f-untrusted"
+def test_the_instance_profile_is_given_and_none_is_to_be_made(preview: bool) -> None:
+    """With a role in its place Karpenter would make a profile by IAM, which a private VPC cannot reach."""
+    spec = node_class(declare(preview))
+    assert spec["instanceProfile"] == "f-karpenter-nodes"
+    assert "role" not in spec
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ class Cluster(pulumi.ComponentResource):
                 namespace=args.get("karpenter_namespace", DEFAULT_NAMESPACE),
                 own_tags=own_tags,
                 parent=self,
+                readable_bucket_arn=args.get("runsc", {}).get("bucket_arn"),
             )
         self.name = plane.cluster.name
         self.arn = plane.cluster.arn

@@ -50,10 +50,13 @@ def declare_karpenter_support(
     namespace: str,
     own_tags: Mapping[str, pulumi.Input[str]],
     parent: pulumi.Resource,
+    readable_bucket_arn: pulumi.Input[str] | None = None,
 ) -> KarpenterSupport:
     """Declare it all. The instance profile is ours, because a private VPC has no endpoint for IAM."""
     options = pulumi.ResourceOptions(parent=parent)
-    role, _ = node_role(f"{name}-karpenter-nodes", cluster.arn, own_tags, options)
+    role, _ = node_role(
+        f"{name}-karpenter-nodes", cluster.arn, own_tags, options, readable_bucket_arn=readable_bucket_arn
+    )
     profile = aws.iam.InstanceProfile(f"{name}-karpenter-nodes", role=role.name, tags=own_tags, opts=options)
     # Managed groups get this entry from EKS; Karpenter's nodes could not join without one.
     aws.eks.AccessEntry(
