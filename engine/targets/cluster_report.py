@@ -29,7 +29,11 @@ def condition(client: ClusterClient, fleet: str) -> list[str]:
     # KEDA's autoscalers carry its own labels, not always the fleet's: they are found by what they scale.
     every = client.get_all([_SCALERS]).get(_SCALERS, {}).get("items", [])
     scalers = {(scaler["metadata"]["namespace"], scaler["spec"]["scaleTargetRef"]["name"]): scaler for scaler in every}
-    sandboxes = [pod for pod in items(_PODS) if _label(pod, ROLE_LABEL) == "sandbox"]
+    sandboxes = [
+        pod
+        for pod in items(_PODS)
+        if _label(pod, ROLE_LABEL) == "sandbox" and "deletionTimestamp" not in pod["metadata"]
+    ]
     lines: list[str] = []
     for path in workloads:
         for workload in items(path):
@@ -43,7 +47,11 @@ def condition(client: ClusterClient, fleet: str) -> list[str]:
             own = [pod for pod in sandboxes if (_label(pod, TEAM_LABEL), _label(pod, POOL_LABEL)) == pool]
             if all(pool) and own:
                 taken = sum(map(claimed, own))
-                words.append(f"sandboxes: {_free(own)} free, {taken} claimed")
+                free = _free(own)
+                starting = len(own) - free - taken
+                words.append(
+                    f"sandboxes: {free} free, {taken} claimed{f', {starting} starting' if starting > 0 else ''}"
+                )
             restarts = _restarts(workload, items(_PODS))
             if restarts:
                 words.append(f"{restarts} restarts")

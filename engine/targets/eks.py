@@ -16,7 +16,7 @@ from engine.pulumi_cli import PulumiCli
 from engine.report import private_file, say
 from engine.stack_state import StackState
 from engine.targets.cluster_place import ClusterPlace
-from engine.targets.existing_cluster import builds_images, connected
+from engine.targets.existing_cluster import PROVIDER_ENVIRONMENT, builds_images, connected
 from engine.targets.kubeconfig import Kubeconfig
 from engine.targets.target import Entrance, LogSelection, Place, Purpose
 
@@ -167,7 +167,8 @@ class Eks:
     def engine(self, purpose: Purpose, state: Path | None = None) -> PulumiCli:
         """Without credentials stand-ins preview; with them the official plugins do everything."""
         offline = purpose == "preview" and not plugins.aws_credentials_given(os.environ)
-        return self._session.engine("stand-ins" if offline else "fleet", versions.PROVIDERS, state=state)
+        kind: plugins.Plugins = "stand-ins" if offline else "fleet"
+        return self._session.engine(kind, versions.PROVIDERS, state=state, **PROVIDER_ENVIRONMENT)
 
 
 def _require_credentials() -> None:

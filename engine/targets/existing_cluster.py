@@ -20,6 +20,14 @@ from engine.targets.kubeconfig import Kubeconfig
 from engine.targets.target import Place, Purpose
 
 PROVIDERS = ("docker-build", "kubernetes", "random")
+# The kubernetes provider's own variables. What somebody set by hand yields to the program, which leaves out what an
+# autoscaler decides; and configuration changes in its place: a replacement would be missing for a moment, and pods that
+# start in it would fail.
+PROVIDER_ENVIRONMENT = {
+    "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
+    "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE": "true",
+    "PULUMI_K8S_ENABLE_SECRET_MUTABLE": "true",
+}
 
 
 def builds_images(settings: Mapping[str, Any]) -> bool:
@@ -98,8 +106,9 @@ class ExistingCluster:
         """Stand-ins alone preview without a cluster; everything else reaches it as these commands do."""
         config = self._config(purpose)
         if config is None:
-            return self._session.engine("stand-ins", PROVIDERS, state=state)
-        return self._session.engine("fleet", PROVIDERS, state=state, KUBECONFIG=str(config.path.resolve()))
+            return self._session.engine("stand-ins", PROVIDERS, state=state, **PROVIDER_ENVIRONMENT)
+        variables = {**PROVIDER_ENVIRONMENT, "KUBECONFIG": str(config.path.resolve())}
+        return self._session.engine("fleet", PROVIDERS, state=state, **variables)
 
     def _config(self, purpose: Purpose) -> Kubeconfig | None:
         """The kubeconfig; for a preview only where its cluster answers."""
