@@ -29,7 +29,9 @@ class SandboxPoolArgs(TypedDict):
     memory_mebibytes: pulumi.Input[int]
     """Memory of one sandbox, its scratch space included."""
     cpus: pulumi.Input[float]
-    """CPUs of one sandbox."""
+    """The most CPUs that one sandbox gets."""
+    reserved_cpus: NotRequired[pulumi.Input[float]]
+    """What of them it is sure to get, whatever the others do. Default: a quarter, as most sandboxes wait."""
     scratch_mebibytes: int
     """Size of the working directory, which is in memory. A plain number: what /tmp gets follows from it."""
     runtime_class: NotRequired[pulumi.Input[str]]
@@ -172,19 +174,22 @@ def _pod(args: SandboxPoolArgs, labels: dict[str, str]) -> k8s.core.v1.PodTempla
 
 
 def _container(args: SandboxPoolArgs) -> k8s.core.v1.ContainerArgs:
-    # Requested as limited: the node can always keep what a job was promised, and jobs do not take it from each other.
+    cpus = pulumi.Output.from_input(args["cpus"])
+    reserved = pulumi.Output.from_input(args.get("reserved_cpus", cpus.apply(lambda most: most / 4)))
+    # Memory is requested as limited: a node that promised more than it has kills jobs, where CPUs only make them slow.
     amounts: dict[str, pulumi.Input[str]] = {
-        "cpu": pulumi.Output.from_input(args["cpus"]).apply(lambda cpus: f"{round(cpus * 1000)}m"),
         "memory": memory_quantity(args["memory_mebibytes"]),
         "ephemeral-storage": _DISK,
     }
+    limits, requests = {**amounts, "cpu": cpus.apply(_millicpus)}, {**amounts, "cpu": reserved.apply(_millicpus)}
     return k8s.core.v1.ContainerArgs(
         name="sandbox",
         image=args["image"],
         image_pull_policy=args.get("pull_policy", "IfNotPresent"),
-        # The job comes by it, from the worker that attaches.
+        # The job comes by it, from the worker that attaches. Its end, the death of that worker too, ends the sandbox.
         stdin=True,
-        resources=k8s.core.v1.ResourceRequirementsArgs(limits=amounts, requests=amounts),
+        stdin_once=True,
+        resources=k8s.core.v1.ResourceRequirementsArgs(limits=limits, requests=requests),
         security_context=k8s.core.v1.SecurityContextArgs(
             privileged=False,
             allow_privilege_escalation=False,
@@ -199,6 +204,10 @@ def _container(args: SandboxPoolArgs) -> k8s.core.v1.ContainerArgs:
             for volume, path, _ in _directories(args["scratch_mebibytes"])
         ],
     )
+
+
+def _millicpus(cpus: float) -> str:
+    return f"{max(round(cpus * 1000), 10)}m"
 
 
 def _directories(scratch_mebibytes: int) -> list[tuple[str, str, int]]:

@@ -18,14 +18,17 @@ _AGAIN_SECONDS = 5.0
 _REACHED_SECONDS = 30.0
 
 _PROGRAM = f"""
-import json, os, select, socket, sys, time
+import errno, json, os, select, socket, sys, time
 trying, found = {{}}, {{}}
 for name, address, port in json.load(sys.stdin):
     try:
         one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         one.setblocking(False)
-        one.connect_ex((address, port))
-        trying[one] = name
+        code = one.connect_ex((address, port))
+        if code in (0, errno.EINPROGRESS):
+            trying[one] = name
+        else:
+            found[name] = os.strerror(code)
     except OSError as error:
         found[name] = error.strerror
 end = time.monotonic() + {_TRY_SECONDS}
