@@ -1,0 +1,30 @@
+"""The objects of every stack whose architecture is `cluster`, from the stacks' own settings files."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from declared_manifests import Manifest, declared
+from stack_settings import read
+
+from architectures import cluster
+from settings.load import fleet_name
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def stacks() -> dict[str, list[Manifest]]:
+    """Every object of each stack, by the stack's name."""
+    found: dict[str, list[Manifest]] = {}
+    for path in sorted(CHECKOUT.glob("Pulumi.*.yaml")):
+        given: Any = yaml.safe_load(path.read_text(encoding="utf-8")).get("config", {}).get("agent-fleet:fleet", {})
+        if given.get("architecture") == "cluster":
+            name = path.name.split(".")[1]
+            found[name] = declared(lambda name=name, given=given: _deploy(name, given), stack=name)
+    return found
+
+
+def _deploy(stack: str, given: dict[str, Any]) -> pulumi.Output[Any]:
+    deployed = cluster.deploy(fleet_name(stack), read(given, stack=stack))
+    return pulumi.Output.all(deployed.url, deployed.api_key)
