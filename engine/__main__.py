@@ -146,15 +146,16 @@ def cluster_down() -> None:
 
 
 @cli.command("images-import")
+@_stack_option
 @click.option(
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The cluster's; as kubectl chooses."
 )
 @click.option("--context", default=None, help="The context in it; the current one if not given.")
-def images_import(kubeconfig: Path | None, context: str | None) -> None:
+def images_import(stack: str, kubeconfig: Path | None, context: str | None) -> None:
     """Give an existing cluster's nodes the images that this machine's Docker has."""
     from engine.commands.images_import import images_import as run
 
-    run(_session("local-cluster"), kubeconfig, context)
+    run(_session(stack), kubeconfig, context)
 
 
 def _log_unexpected() -> Path:

@@ -22,6 +22,11 @@ _OWN_CLUSTER = (
 )
 
 
+def possible() -> bool:
+    """Whether this user of this machine may start a node at all."""
+    return platform.system() == "Linux" and os.geteuid() == 0
+
+
 def check_machine(layout: Layout) -> None:
     """Refuse a machine that cannot run a node: no Linux, no root, too small, the checkout too deep."""
     if platform.system() != "Linux":

@@ -19,6 +19,7 @@ from docker.errors import DockerException, ImageNotFound
 from engine.cluster import containers
 from engine.cluster.layout import Layout
 from engine.errors import UserFacingError
+from engine.paths import PROJECT
 from engine.report import Report
 
 IMAGES = ("runtime", "sandbox", "postgres")
@@ -108,22 +109,24 @@ def _into_containers(nodes: Sequence[str], command: Sequence[str], archive: byte
 
 
 def import_images(
-    client: docker.DockerClient, found: Target, own: Layout, report: Report, fleet: str = "agent-fleet"
+    client: docker.DockerClient, found: Target, own: Layout, stack: str, report: Report
 ) -> dict[str, str]:
-    """Import the images; their names, by what they are, for the setting `images.imported`.
+    """Import the images of a stack; their names, by what they are, for the setting `images.imported`.
 
     Each gets a name of its own content (`agent-fleet/runtime:0123456789ab`), so that a pod never runs an older image
     that the node happens to have under the same name.
     """
     names: dict[str, str] = {}
     for image in IMAGES:
+        built = f"{PROJECT}/{image}:{PROJECT}-{stack}"
         try:
-            held = client.images.get(f"{fleet}/{image}")
+            held = client.images.get(built)
         except ImageNotFound as error:
             raise UserFacingError(
-                f"This machine's Docker has no image {fleet}/{image}.", "`make up` builds it (STACK=local)."
+                f"This machine's Docker has no image {built}.",
+                f"`make up STACK={stack}` builds it; STACK names the stack whose images are imported.",
             ) from error
-        names[image] = f"{fleet}/{image}:{str(held.id).removeprefix('sha256:')[:12]}"
+        names[image] = f"{PROJECT}/{image}:{str(held.id).removeprefix('sha256:')[:12]}"
         held.tag(*names[image].split(":"))
     if found.kind is Kind.DOCKER_DESKTOP:
         report("Docker Desktop's Kubernetes has the images of its Docker: nothing to import.")

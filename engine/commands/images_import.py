@@ -19,7 +19,7 @@ def images_import(session: Session, kubeconfig: Path | None, context: str | None
     default = own.kubeconfig if own.kubeconfig.exists() else Path.home() / ".kube" / "config"
     chosen = kubeconfig or (Path(environment) if environment else default)
     found = target(read_kubeconfig(chosen), context, own.server, shutil.which("k3s") is not None)
-    names = import_images(docker_daemon.connect(600), found, own, say)
+    names = import_images(docker_daemon.connect(600), found, own, session.stack, say)
     say("Set below `fleet` in the stack's settings file:\n  images:\n    imported:")
     for image, name in names.items():
         say(f"      {image}: {name}")

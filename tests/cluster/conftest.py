@@ -3,16 +3,18 @@
 import fcntl
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import kr8s
 import pytest
+from deployed_fixtures import first_up, fleet, new_fleet
 from kr8s import Api
 from node_apart import NodeApart
 from node_under_test import NodeUnderTest, push
 
+from engine.cluster import conflicts
 from engine.cluster.layout import layout
 from engine.commands.cluster import ready, start, stop
 from engine.commands.session import Session
@@ -20,6 +22,8 @@ from engine.errors import UserFacingError
 from engine.file_lock import held
 from engine.images import ensure_base_image
 from engine.paths import Paths
+
+__all__ = ["first_up", "fleet", "new_fleet"]
 
 
 def _session() -> Session:
@@ -30,10 +34,14 @@ def _silent(text: str) -> None:
     del text
 
 
-def _unavailable(error: UserFacingError) -> str:
+def _skip(error: UserFacingError) -> NoReturn:
+    """Skip where no preparation of this machine helps, else only outside CI."""
     message = f"{error.message} {error.remedy}"
-    # Another system, or no root: no preparation of this machine changes that.
-    return f"cannot be had here: {message}" if sys.platform != "linux" or os.geteuid() else f"needs a node: {message}"
+    if not conflicts.possible():
+        pytest.skip(f"cannot be had here: {message}")
+    if os.environ.get("CI"):
+        raise error
+    pytest.skip(f"needs a Kubernetes node: {message}")
 
 
 def _users_lock(session: Session) -> Path:
@@ -54,9 +62,7 @@ def node() -> Iterator[NodeUnderTest]:
                 _, started = start(session, _silent)
                 fcntl.flock(users, fcntl.LOCK_SH)
         except UserFacingError as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(_unavailable(error))
+            _skip(error)
         place = layout(session.paths)
         os.environ["AGENT_FLEET_TEST_KUBECONFIG"] = str(place.kubeconfig)
         os.environ["AGENT_FLEET_TEST_KUBECTL"] = str(place.programs / "kubectl")
@@ -65,6 +71,12 @@ def node() -> Iterator[NodeUnderTest]:
         if "api-server" in started and "etcd" in started:
             fcntl.flock(users, fcntl.LOCK_EX)  # the other processes have ended
             stop(session, _silent)
+
+
+@pytest.fixture(scope="session")
+def cluster(node: NodeUnderTest) -> NodeUnderTest:
+    """The same cluster, where fleets are deployed."""
+    return node
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +105,7 @@ def node_apart() -> Iterator[NodeApart]:
     try:
         ready(_session(), _silent)
     except UserFacingError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(_unavailable(error))
+        _skip(error)
     apart = NodeApart.make()
     try:
         yield apart

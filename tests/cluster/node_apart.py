@@ -32,6 +32,31 @@ def apart_layout(folder: Path) -> Layout:
     return Layout(folder / "cluster", folder / "logs", cgroup=f"agent-fleet-{folder.name}")
 
 
+# As Docker sets a machine up: it drops what is forwarded and not its own.
+DOCKER_RULES = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o docker0 -j DOCKER
+-A DOCKER-USER -j RETURN
+COMMIT
+*nat
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+-A DOCKER -i docker0 -j RETURN
+COMMIT
+"""
+
+
 @dataclass(frozen=True)
 class Told:
     """What a command said: its parsed answer, or the error that a user would see."""
@@ -56,7 +81,14 @@ class NodeApart:
         subprocess.run(["ip", "netns", "add", network], check=True, timeout=30)
         apart = cls(folder, network)
         subprocess.run([*apart.inside, "ip", "link", "set", "lo", "up"], check=True, timeout=30)
+        subprocess.run([*apart.inside, "iptables-restore"], input=DOCKER_RULES, text=True, check=True, timeout=30)
         return apart
+
+    def rules(self) -> list[str]:
+        """The firewall's rules and policies, without counters and comments."""
+        ended = subprocess.run([*self.inside, "iptables-save"], capture_output=True, text=True, check=True, timeout=30)
+        lines = (line.partition(" [")[0] for line in ended.stdout.splitlines() if not line.startswith("#"))
+        return [line for line in lines if line.startswith((":", "-"))]
 
     @property
     def layout(self) -> Layout:

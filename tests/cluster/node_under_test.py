@@ -38,6 +38,11 @@ class NodeUnderTest:
         """The administrator's kubeconfig."""
         return self.layout.kubeconfig
 
+    @property
+    def registry(self) -> str:
+        """The registry that the node pulls from, without a scheme."""
+        return self.layout.registry
+
     def run(self, *command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """A command of this machine in the node's network, whatever becomes of it."""
         return subprocess.run(

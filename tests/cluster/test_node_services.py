@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import kr8s
 import pytest
 from kr8s import Api
+from kr8s.objects import Node
 from node_under_test import HTTP_SERVER, NodeUnderTest, claim, http_get, namespace, new_name, pod, wait_for
 
 
@@ -33,9 +33,8 @@ def place(node: NodeUnderTest, node_image: str) -> Iterator[str]:
 
 def test_the_node_is_ready_and_speaks_the_pinned_version(api: Api) -> None:
     """Prevents tests that pass against another Kubernetes than the one that is documented."""
-    nodes = list(kr8s.get("nodes", api=api))
-    assert [item.metadata.name for item in nodes] == ["agent-fleet-node"]
-    assert nodes[0].status.nodeInfo.kubeletVersion == "v1.34.2"
+    found = Node.get("agent-fleet-node", api=api)
+    assert found.status.nodeInfo.kubeletVersion == "v1.34.2"
     assert api.version()["gitVersion"] == "v1.34.2"
 
 
