@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ Daemons = Callable[..., PodDaemon]
 
 
 @asynccontextmanager
-async def running(daemon: PodDaemon, code: str, **options: Any) -> AsyncIterator[asyncio.Task[RunResult]]:
+async def running(daemon: PodDaemon, code: str, **options: Any) -> AsyncGenerator[asyncio.Task[RunResult]]:
     """A Bash job that has begun."""
     job = asyncio.create_task(daemon.run("bash", code, **options))
 
