@@ -39,7 +39,7 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
     for name, team in settings.teams.items():
         declare_team(fleet, name, team, settings, foundation, images, system, on_cluster)
     _prepull(fleet, settings, foundation, images, system, on_cluster)
-    first = min(settings.teams)
+    first = next(iter(settings.teams))
     return Deployment(
         url=system.api.url,
         api_key=system.api.api_keys.apply(lambda keys: keys[first]),

@@ -147,7 +147,7 @@ def _api_args(
                 "tenant": name,
                 "agent_type": agent_type,
                 "template": pool_name(name, agent_type),
-                "default": agent_type == (team.default_pool or min(team.pools)),
+                "default": agent_type == (team.default_pool or next(iter(team.pools))),
             }
             for name, team in settings.teams.items()
             for agent_type in team.pools

@@ -18,6 +18,7 @@ from settings.values import (
     Section,
     Text,
     WholeNumber,
+    by_name,
     distinct,
     text,
 )
@@ -162,7 +163,9 @@ class Quota(Section):
 class Team(Section):
     """A team: a tenant of the API with a key, and namespaces of its own."""
 
-    pools: Annotated[dict[Name, Pool], Field(min_length=1, json_schema_extra={"x-name": "agent_type"})]
+    pools: Annotated[
+        dict[Name, Pool], AfterValidator(by_name), Field(min_length=1, json_schema_extra={"x-name": "agent_type"})
+    ]
     """Its pools, each by its agent type, a key of `fleet.agent_types`."""
     default_pool: Name | None = None
     """The pool of requests without the header `agent-type`. Left out: the first one by name."""
@@ -251,5 +254,6 @@ class Platform(Section):
 AgentTypes = Annotated[
     dict[Name, AgentType],
     BeforeValidator(_with_documented_types),
+    AfterValidator(by_name),
     Field(json_schema_extra={"x-name": "agent_type"}),
 ]

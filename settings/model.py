@@ -22,6 +22,7 @@ from settings.values import (
     RegistryAddress,
     Section,
     WholeNumber,
+    by_name,
     distinct,
 )
 
@@ -198,7 +199,7 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     database: Database = Database()
     images: Images = Images()
-    teams: Annotated[dict[Name, Team], Field(json_schema_extra={"x-name": "team"})] = Field(
+    teams: Annotated[dict[Name, Team], AfterValidator(by_name), Field(json_schema_extra={"x-name": "team"})] = Field(
         default={}, json_schema_extra=CLUSTER_ONLY
     )
     """The teams by their names. Each is a tenant of the API, with a key and namespaces of its own."""

@@ -34,6 +34,11 @@ def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def by_name(entries: dict[str, Any]) -> dict[str, Any]:
+    """The entries in the order of their names, so that their order in a file means nothing."""
+    return dict(sorted(entries.items()))
+
+
 def text(pattern: str, allowed: str, *, longest: int | None = None) -> Any:
     """A text of a pattern, and how errors and the reference say it."""
     return Field(pattern=pattern, max_length=longest, json_schema_extra={"x-allowed": allowed})

@@ -11,6 +11,6 @@ STACK = "test"
 TODAY = date(2026, 11, 21)
 
 
-def read(given: Mapping[str, Any], *, stack: str = STACK, today: date = TODAY) -> Settings:
+def read(given: Mapping[str, Any], *, stack: str = STACK, today: date = TODAY, secret: bool = False) -> Settings:
     """The settings of a stack that must be accepted. Raises SettingsError."""
-    return from_mapping(given, stack=stack, today=today)
+    return from_mapping(given, stack=stack, today=today, secret=secret)
