@@ -1,6 +1,6 @@
 """How long a job on a warm sandbox pod takes at the worker, and how many a second, beside a pod made for each job.
 
-    python -m benchmarks.sandbox_pods --kubeconfig .fleet/cluster/kubeconfig --image 127.0.0.1:5001/agent-fleet/sandbox:1
+    python -m benchmarks.sandbox_pods --kubeconfig .fleet/cluster/kubeconfig --image 127.0.0.1:5001/sandbox:1
 
 Makes a namespace with a pool of its own and removes it again. Prints one JSON object a line, as benchmarks/sandbox.py.
 """

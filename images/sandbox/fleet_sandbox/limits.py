@@ -11,11 +11,15 @@ LIMITS = {
 
 
 def lower(child: int) -> None:
-    """Set the limits of the process that becomes the job; where they are lower already, they stay."""
+    """Set the limits of the process that becomes the job; where they are lower already, they stay.
+
+    A kernel that does not let them be set (OSError) gets no job: it would run with more than others have.
+    """
     for limit, wanted in LIMITS.items():
         now = resource.prlimit(child, limit)
         soft, hard = (
             most if there == resource.RLIM_INFINITY else min(most, there)
             for most, there in zip(wanted, now, strict=True)
         )
-        resource.prlimit(child, limit, (soft, hard))
+        if (soft, hard) != now:
+            resource.prlimit(child, limit, (soft, hard))

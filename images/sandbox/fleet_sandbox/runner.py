@@ -54,6 +54,8 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
         send(b"X", json.dumps({"code": "invalid_request", "message": message}).encode())
         return
     signal.signal(signal.SIGCHLD, _nothing)
+    # A pod that is told to stop lets its job end within the grace period.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     meter.begin()
     send(b"S", b"")
     os.write(go, (b"0" if job.stdin is None else b"1") + job.language.encode())
@@ -77,6 +79,8 @@ def wake_on_child(child: int) -> int:
     os.set_blocking(read_end, False)
     os.set_blocking(write_end, False)
     signal.signal(signal.SIGCHLD, child_lost)
+    # A pod that only waits is gone at once, and not after its grace period.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     return read_end
 

@@ -41,12 +41,30 @@ async def ready(request: Request, runtime: Runtime) -> Response:
     return json_answer(state)
 
 
+@router.get("/accepting", include_in_schema=False)
+async def accepting(runtime: Runtime) -> Response:
+    """Say whether requests may be sent here: also while no worker is, for jobs are queued and results kept then.
+
+    For what routes to several of these. By `/ready` it would cut all of them off when a fleet's workers are away.
+    """
+    reason = _not_accepting(runtime)
+    if reason is not None:
+        raise unavailable(reason, {"reasons": [reason]})
+    return json_answer({"status": "ok"})
+
+
+def _not_accepting(runtime: ApiRuntime) -> str | None:
+    if runtime.waiters.closed:
+        return "the API is stopping"
+    if not runtime.prepared.is_set():
+        return "the database cannot be reached yet, or its schema is not in place"
+    return None
+
+
 async def readiness(request: Request, runtime: ApiRuntime) -> Readiness:
     """Return the state, at most half a second old: anyone may ask, and each question costs the database one."""
-    if runtime.waiters.closed:
-        return Readiness(ready=False, workers=0, reasons=["the API is stopping"])
-    if not runtime.prepared.is_set():
-        reason = "the database cannot be reached yet, or its schema is not in place"
+    reason = _not_accepting(runtime)
+    if reason is not None:
         return Readiness(ready=False, workers=0, reasons=[reason])
     state = request.app.state
     if not hasattr(state, "readiness_lock"):

@@ -88,7 +88,8 @@ class KubernetesBackend:
         if pod is None:
             return
         await self._api.delete_pod(pod.name, pod.uid)
-        self._claims.pop(name, None)
+        # Under its own name too: one whose removal failed comes back here as a left-over.
+        self._claims = {claimed: one for claimed, one in self._claims.items() if one.uid != pod.uid}
         self._cache.forget(pod)
         attachment = self._attachments.pop(pod.uid, None)
         if attachment is not None:

@@ -1,0 +1,26 @@
+"""Bringing an empty database to the schema, by many at once."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+from fleet_runtime.migrations.runner import migrate
+from postgres_server import Server
+from psycopg import sql
+
+
+def test_many_apis_that_start_together_migrate_an_empty_database_once(server: Server) -> None:
+    """Replicas of an API start in the same second; two that both create a table fail, and their pods restart."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    url = server.url.rpartition("/")[0] + f"/{name}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            with ThreadPoolExecutor(8) as starting:
+                for migration in [starting.submit(migrate, url) for _ in range(8)]:
+                    migration.result(timeout=60)
+            with psycopg.connect(url) as migrated:
+                assert migrated.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+                assert migrated.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
