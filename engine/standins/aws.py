@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from engine.standins import sdk_types
+from engine.standins import aws_limits, sdk_types
 from engine.standins.aws_identifiers import ACCOUNT, Identity, hexadecimal, kind
 from engine.standins.aws_outputs import computed
 from engine.standins.aws_policy_document import policy_document
 from engine.standins.standin import Call, Created, Naming, OperationError, StandIn, keep_marks
+from engine.standins.type_check import Failure
 from engine.standins.values import UNKNOWN, reveal
 
 _DEFAULT_REGION = "us-east-1"
@@ -44,6 +45,10 @@ class AwsStandIn(StandIn):
         resource = sdk_types.resource_type(token)
         name = resource.inputs.get("name") if resource else None
         return Naming() if name is not None and name.optional else None
+
+    def validate(self, call: Call, inputs: Mapping[str, Any]) -> list[Failure]:
+        """What AWS would refuse only when the resource is made."""
+        return aws_limits.failures(call.token, inputs)
 
     def preview(self, call: Call, inputs: Mapping[str, Any], state: Mapping[str, Any] | None) -> dict[str, Any]:
         """What is known before; a template that changes gets a version that only the change can tell."""

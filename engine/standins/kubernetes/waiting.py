@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from engine.standins.engine_log import StatusLine
 from engine.standins.kubernetes import annotations, readiness
 from engine.standins.kubernetes.api import ApiError, ApiServer, UnreachableError
 from engine.standins.kubernetes.objects import described
@@ -36,7 +35,7 @@ def until_ready(
     if annotations.is_true(inputs, annotations.SKIP_AWAIT) or not (rule or readiness.awaited(live)):
         return live
     seconds = annotations.timeout_seconds(call.timeout_seconds, inputs)
-    begun, pause, status, warned = time.monotonic(), _FIRST_PAUSE_SECONDS, StatusLine(call.log, call.urn), set[str]()
+    begun, pause, shown, warned = time.monotonic(), _FIRST_PAUSE_SECONDS, "", set[str]()
     while True:
         elapsed = time.monotonic() - begun
         verdict = _judge(Look(server, live, elapsed), rule)
@@ -57,7 +56,9 @@ def until_ready(
                 "It is kept in the state; the next `pulumi up` goes on waiting for it.",
                 live,
             )
-        status.show(verdict.awaited)
+        if verdict.awaited != shown:
+            shown = verdict.awaited
+            call.log.status(shown, call.urn)
         call.cancelled.wait(min(pause, max(seconds - elapsed, 0.01)))
         pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
         live = _again(server, path, live)
@@ -66,7 +67,7 @@ def until_ready(
 def until_gone(server: ApiServer, call: Call, path: str, live: Mapping[str, Any], seconds: float) -> None:
     """Wait until the object is gone; raises OperationError with what holds it."""
     uid, begun, pause = (live.get("metadata") or {}).get("uid"), time.monotonic(), _FIRST_PAUSE_SECONDS
-    status = StatusLine(call.log, call.urn)
+    shown = ""
     while True:
         try:
             found = server.get(path)
@@ -82,7 +83,9 @@ def until_gone(server: ApiServer, call: Call, path: str, live: Mapping[str, Any]
                 f"{described(live)}: {why}. It is being deleted, and {held}. "
                 "Run the command again to go on waiting, or give the resource a longer delete timeout."
             )
-        status.show(f"waiting until it is gone: {held}")
+        if held != shown:
+            shown = held
+            call.log.status(f"waiting until it is gone: {held}", call.urn)
         call.cancelled.wait(min(pause, max(seconds - elapsed, 0.01)))
         pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
