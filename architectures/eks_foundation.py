@@ -55,6 +55,9 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
         kubeconfig=cluster.kubeconfig,
         cluster_identifier=cluster.identifier,
         enable_server_side_apply=True,
+        # Without these a changed value deletes the object before it is made anew, under pods that use it.
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
     )
     in_cluster = pulumi.ResourceOptions(provider=provider)
     # Not after the cluster's nodes: their add-ons wait for it.

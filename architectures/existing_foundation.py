@@ -19,6 +19,9 @@ def stand_on_existing(fleet: str, settings: Settings) -> Foundation:
         # Where the file is and what is in it may change; the cluster is the same as long as its context is.
         cluster_identifier=f"{fleet}@{cluster.context or 'current-context'}",
         enable_server_side_apply=True,
+        # Without these a changed value deletes the object before it is made anew, under pods that use it.
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
     )
     return Foundation(
         provider=provider,
