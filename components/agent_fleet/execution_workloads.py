@@ -86,6 +86,7 @@ def api_workload(
     keys: pulumi.Input[str] | None,
     resources: Resources = _API_RESOURCES,
     routing: Mapping[str, pulumi.Input[str]] | None = None,
+    ready_path: str = "/ready",
     routed_seconds: int = 0,
     published: Publication | None = None,
     networks: tuple[pulumi.Input[str], ...] = (),
@@ -93,7 +94,8 @@ def api_workload(
     """The API: the only one that is reached from outside, and without a way to run code.
 
     `keys` are the bootstrap keys that it keeps, None where another API of the fleet does; `routing` says which pool's
-    jobs it takes, by default those of the one template that there is.
+    jobs it takes, by default those of the one template that there is. `ready_path` says by what it is routed to:
+    `/ready` while its jobs can be run, `/accepting` while they can be queued.
     """
     secrets: dict[str, pulumi.Input[str]] = {"FLEET_DATABASE_URL": program.database_url}
     if keys is not None:
@@ -106,7 +108,7 @@ def api_workload(
         user=FLEET_USER,
         resources=resources,
         probe=_probe(HttpTarget(port="http", path="/health"), API_PORT),
-        readiness=_probe(HttpTarget(port="http", path="/ready"), API_PORT),
+        readiness=_probe(HttpTarget(port="http", path=ready_path), API_PORT),
         # The runtime lets open requests end for 10 s.
         stop_grace_seconds=20,
         routed_seconds=routed_seconds,

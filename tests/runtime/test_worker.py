@@ -95,6 +95,7 @@ def test_a_job_longer_than_its_lease_is_not_taken_away(own_stack: Stack) -> None
 def test_without_any_worker_the_fleet_is_not_ready_but_accepts(own_stack: Stack) -> None:
     """Queue rather than reject; but say that nothing runs, and why."""
     document = problem(httpx.get(f"{own_stack.url}/ready"), 503)
+    assert httpx.get(f"{own_stack.url}/accepting").status_code == 200
     assert "no worker" in document["reasons"][0]
     with own_stack.client() as client:
         identifier = submit(client)

@@ -197,8 +197,15 @@ def test_an_update_takes_no_pod_away_before_another_is_ready(fleet: Recording) -
         assert each.inputs["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
         api = containers(each.inputs["spec"]["template"]["spec"])["api"]
         assert api["lifecycle"]["preStop"]["sleep"]["seconds"] == 5
-        assert api["readinessProbe"]["httpGet"]["path"] == "/ready"
+        role = each.inputs["metadata"]["labels"]["agent-fleet.role"]
+        assert api["readinessProbe"]["httpGet"]["path"] == ("/ready" if role == "pool" else "/accepting")
         assert api["livenessProbe"]["httpGet"]["path"] == api["startupProbe"]["httpGet"]["path"] == "/health"
+
+
+def test_the_fleets_api_serves_while_no_worker_is_there(fleet: Recording) -> None:
+    """Pools that are scaled to none would never be scaled up: nobody could queue a job."""
+    api = containers(named(fleet, "Deployment", FLEET, "api").inputs["spec"]["template"]["spec"])["api"]
+    assert api["readinessProbe"]["httpGet"]["path"] == "/accepting"
 
 
 def test_every_container_requests_no_more_than_its_limit_of_everything(fleet: Recording) -> None:

@@ -94,6 +94,8 @@ class AgentPool(pulumi.ComponentResource):
             "worker_namespace": args["namespace"],
             "worker_service_account": args["agent_type"],
         }
+        if "reserved_cpus" in sandbox:
+            given["reserved_cpus"] = sandbox["reserved_cpus"]
         if "runtime_class" in sandbox:
             given["runtime_class"] = sandbox["runtime_class"]
         return SandboxPool(f"{name}-sandboxes", given, opts=pulumi.ResourceOptions(parent=self))

@@ -64,7 +64,9 @@ class PodSandboxArgs(TypedDict):
     memory_mebibytes: NotRequired[pulumi.Input[int]]
     """Memory of one sandbox, its scratch space included. Default 256."""
     cpus: NotRequired[pulumi.Input[float]]
-    """CPUs of one sandbox. Default 0.5."""
+    """The most CPUs that one sandbox gets. Default 0.5."""
+    reserved_cpus: NotRequired[pulumi.Input[float]]
+    """What of them it is sure to get, whatever the others do. Default: a quarter, as most sandboxes wait."""
     processes: NotRequired[pulumi.Input[int]]
     """Processes and threads; the nodes' `podPidsLimit` must hold it. Default 128."""
     scratch_mebibytes: NotRequired[int]

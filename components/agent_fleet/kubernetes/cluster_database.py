@@ -12,7 +12,7 @@ from agent_fleet.kubernetes.object_labels import metadata, object_labels, select
 from agent_fleet.kubernetes.ordering import once_there
 from agent_fleet.kubernetes.pod import PodSettings, gibibytes_quantity, pod_template, secret_data
 from agent_fleet.kubernetes.traffic import ingress_from_namespaces
-from agent_fleet.workload import Resources, Workload
+from agent_fleet.workload import Reservation, Resources, Workload
 
 ROLE = "database"
 PODS_SERVICE = "database-pods"
@@ -31,7 +31,7 @@ class ClusterDatabaseArgs(TypedDict):
     memory_mebibytes: NotRequired[pulumi.Input[int]]
     """The most memory that it may use. Default 512."""
     cpus: NotRequired[float]
-    """The most CPUs that it may use. Default 1."""
+    """The most CPUs that it may use, of which it is sure to get a quarter. Default 1."""
     storage_gibibytes: NotRequired[pulumi.Input[int]]
     """The volume's size. Default 10."""
     storage_class: NotRequired[pulumi.Input[str]]
@@ -62,10 +62,13 @@ class ClusterDatabase(pulumi.ComponentResource):
         inside = pulumi.ResourceOptions(parent=self)
         # Renaming this resource makes a new password; the image sets it anew at the next start, so no data is lost.
         password = random.RandomPassword(f"{name}-password", length=32, special=False, opts=inside)
+        memory, cpus = args.get("memory_mebibytes", 512), args.get("cpus", 1.0)
         workload = database_workload(
             name,
             image=args["image"],
-            resources=Resources(memory_mebibytes=args.get("memory_mebibytes", 512), cpus=args.get("cpus", 1.0)),
+            resources=Resources(
+                memory_mebibytes=memory, cpus=cpus, reserved=Reservation(memory_mebibytes=memory, cpus=cpus / 4)
+            ),
             password=password.result,
             data_volume=DATA_VOLUME,
         )

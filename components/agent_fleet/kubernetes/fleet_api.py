@@ -85,6 +85,8 @@ def _workload(args: FleetApiArgs, keys: list[ApiKey]) -> Workload:
         keys=bootstrap_keys(keys),
         resources=pod_resources(args.get("resources", {}), containers=1),
         routing={"FLEET_POOLS": json.dumps(args["pools"])},
+        # Jobs are queued and results kept while no worker is there, as when every pool is scaled to none.
+        ready_path="/accepting",
         routed_seconds=DEFAULT_ROUTED_SECONDS,
     )
 

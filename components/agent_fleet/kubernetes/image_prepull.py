@@ -95,13 +95,16 @@ def _pod(args: ImagePrepullArgs, labels: dict[str, str]) -> k8s.core.v1.PodTempl
 
 
 def _container(name: str, image: pulumi.Input[str], command: list[str], policy: str) -> k8s.core.v1.ContainerArgs:
-    amounts = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
+    amounts = {"memory": "16Mi", "ephemeral-storage": "16Mi"}
     return k8s.core.v1.ContainerArgs(
         name=name,
         image=image,
         image_pull_policy=policy,
         command=command,
-        resources=k8s.core.v1.ResourceRequirementsArgs(limits=amounts, requests=amounts),
+        # A limit of what it needs while it sleeps would stretch each container's start to ten seconds.
+        resources=k8s.core.v1.ResourceRequirementsArgs(
+            limits={**amounts, "cpu": "200m"}, requests={**amounts, "cpu": "10m"}
+        ),
         security_context=k8s.core.v1.SecurityContextArgs(
             privileged=False,
             allow_privilege_escalation=False,
