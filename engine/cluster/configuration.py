@@ -73,6 +73,8 @@ root = "{layout.data}/containerd"
 state = "{layout.run}/containerd"
 # It would make a folder in /opt.
 disabled_plugins = ["io.containerd.internal.v1.opt"]
+[debug]
+  level = "warn"
 [grpc]
   address = "{layout.containerd_socket}"
 [plugins."io.containerd.grpc.v1.cri"]

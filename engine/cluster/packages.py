@@ -13,7 +13,9 @@ from engine.docker_daemon import is_debian
 from engine.errors import UserFacingError
 from engine.report import Report
 
-CNI_PLUGINS = Path("/usr/lib/cni")
+_CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
+CNI_PLUGINS = next((folder for folder in _CNI_FOLDERS if (folder / "ptp").exists()), _CNI_FOLDERS[0])
+"""Debian's folder, unless another distribution's has the plugins."""
 _POLICY = Path("/usr/sbin/policy-rc.d")
 # What invoke-rc.d takes for "do not start this": an administrator's own policy is left in place.
 _REFUSES = "#!/bin/sh\n# Put here by agent-fleet while it installs packages; safe to remove.\nexit 101\n"

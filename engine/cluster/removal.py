@@ -36,7 +36,11 @@ _LAST = ("containerd", "registry", "api-server", "etcd")
 
 def present(layout: Layout) -> bool:
     """Whether anything of the cluster is on this machine."""
-    return layout.folder.exists() or network.owner(layout) == layout.owner
+    return layout.folder.exists() or _doomed(layout).exists() or network.owner(layout) == layout.owner
+
+
+def _doomed(layout: Layout) -> Path:
+    return layout.folder.with_name(f"{layout.folder.name}.removed")
 
 
 def _processes(layout: Layout) -> dict[str, Process]:
@@ -106,7 +110,10 @@ def remove(layout: Layout, report: Report) -> None:
     kernel_settings.restore(layout.folder / "kernel.json")
     _unmount(layout.folder)
     _traces(layout)
+    # Renamed first: an interrupted removal leaves a cluster that is gone, and none that lacks half of its data.
+    doomed = _doomed(layout)
     if layout.folder.exists():
-        # What is written last is gone first: an interrupted removal is seen as a cluster that is still there.
-        layout.kubeconfig.unlink(missing_ok=True)
-        shutil.rmtree(layout.folder)
+        shutil.rmtree(doomed, ignore_errors=True)
+        layout.folder.rename(doomed)
+    if doomed.exists():
+        shutil.rmtree(doomed)

@@ -1,5 +1,7 @@
 """`make cluster` and `make cluster-down`: a one-node Kubernetes on this machine, as ordinary processes."""
 
+import os
+
 from engine.cluster import conflicts, packages, removal
 from engine.cluster.layout import Layout, layout
 from engine.cluster.node import Node
@@ -53,12 +55,14 @@ def stop(session: Session, report: Report = say) -> bool:
 
 
 def _usage(place: Layout) -> str:
+    sudo = "  it is root's: run `make up STACK=local-cluster` as root too\n" if os.environ.get("SUDO_UID") else ""
     return (
         f"  export KUBECONFIG={place.kubeconfig} PATH={place.programs}:$PATH\n"
         f"  registry   {place.registry} (push there with Docker; pods pull {place.registry}/NAME@sha256:…)\n"
         f"  storage    class local, the default: ReadWriteOnce and ReadWriteMany\n"
         f"  node ports on 127.0.0.1 only; NetworkPolicies are accepted, but nothing enforces them on this node\n"
         f"  logs       {place.logs}\n"
+        f"{sudo}"
         "Next: make up STACK=local-cluster. `make cluster-down` removes it with everything in it."
     )
 
