@@ -7,6 +7,7 @@ from typing import Any
 import agent_fleet as fleet
 import pulumi
 import pytest
+from agent_fleet.aws.pod_identity import short_name
 from agent_fleet.aws.registry import lifecycle_policy
 from aws_fleet import ZONES, cloud
 from recording import FLEET, UNKNOWN, record
@@ -257,3 +258,23 @@ def test_a_pod_identity_is_for_a_service_account_of_its_own(preview: bool) -> No
 
     with pytest.raises(ValueError, match="service_account: 'default' was given"):
         record(program, preview=preview)
+
+
+@pytest.mark.parametrize("length", [10, 56, 57, 64, 100])
+def test_a_role_of_a_long_team_and_agent_type_has_a_name_that_iam_takes(length: int) -> None:
+    """A team with a long name could not be deployed, and two such would share a role."""
+    one, other = "a" * (length - 1) + "b", "a" * (length - 1) + "c"
+    names = {short_name(one), short_name(other)}
+    if length <= 56:
+        assert names == {None}
+    else:
+        assert len(names) == 2
+        assert all(name is not None and len(name) <= 64 for name in names)
+
+
+def test_a_named_minor_version_of_the_database_stays(preview: bool) -> None:
+    """AWS would move it on, and every later `pulumi up` fail to move it back."""
+    named = cloud(preview).one("aws:rds/instance:Instance", f"{FLEET}-database").inputs
+    assert named["engineVersion"] == "17.6"
+    assert named["autoMinorVersionUpgrade"] is False
+    assert named["allowMajorVersionUpgrade"] is False

@@ -102,7 +102,12 @@ class SecurityGroups:
             f"{self._name}-{purpose}",
             description=description,
             vpc_id=self._vpc_id,
-            tags={**self._tags, "Name": f"{self._name}-{purpose}"},
+            # By the second tag AWS's load balancer controller finds the group of a node.
+            tags={
+                **self._tags,
+                "Name": f"{self._name}-{purpose}",
+                **({} if purpose == "control-plane" else {f"kubernetes.io/cluster/{self._name}": "owned"}),
+            },
             opts=self._options,
         )
 

@@ -29,6 +29,7 @@ def declare_instance(
     deletion_protection: bool,
     backup_retention_days: pulumi.Input[int],
     iam_authentication: pulumi.Input[bool],
+    major_upgrade_allowed: pulumi.Input[bool],
     log_retention_days: pulumi.Input[int],
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
     security_group: aws.ec2.SecurityGroup,
@@ -119,8 +120,9 @@ def declare_instance(
         maintenance_window="sun:03:30-sun:04:30",
         copy_tags_to_snapshot=True,
         delete_automated_backups=not deletion_protection,
-        auto_minor_version_upgrade=True,
-        allow_major_version_upgrade=False,
+        # A minor version that is named stays: AWS would move on, and the next `pulumi up` could not move it back.
+        auto_minor_version_upgrade="." not in engine_version,
+        allow_major_version_upgrade=major_upgrade_allowed,
         apply_immediately=False,
         deletion_protection=deletion_protection,
         skip_final_snapshot=not deletion_protection,
@@ -139,9 +141,6 @@ def declare_instance(
         tags=own_tags,
         opts=pulumi.ResourceOptions.merge(
             protected,
-            # A minor version that AWS has moved to is not moved back.
-            pulumi.ResourceOptions(
-                depends_on=[monitoring, *logs], ignore_changes=[] if "." in engine_version else ["engineVersion"]
-            ),
+            pulumi.ResourceOptions(depends_on=[monitoring, *logs]),
         ),
     )

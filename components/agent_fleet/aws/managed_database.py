@@ -32,7 +32,10 @@ class ManagedDatabaseArgs(TypedDict):
     client_security_group_ids: Sequence[pulumi.Input[str]]
     """Who may connect; never the nodes of untrusted work. The list's length is plain: each gets a rule."""
     engine_version: str
-    """PostgreSQL's version, `17` or `17.6`. Plain: the parameter group's family is its major version."""
+    """PostgreSQL's version: `17` follows AWS's minor versions in the maintenance window, `17.6` stays. Plain: the
+    parameter group's family is its major version."""
+    major_upgrade_allowed: NotRequired[pulumi.Input[bool]]
+    """Whether another major version in `engine_version` upgrades the database; false if left out."""
     instance_class: pulumi.Input[str]
     """For example `db.m7g.large`; one that Performance Insights supports, so no micro or small."""
     storage_gibibytes: int
@@ -92,6 +95,7 @@ class ManagedDatabase(pulumi.ComponentResource):
             deletion_protection=args["deletion_protection"],
             backup_retention_days=args["backup_retention_days"],
             iam_authentication=args.get("iam_authentication", False),
+            major_upgrade_allowed=args.get("major_upgrade_allowed", False),
             log_retention_days=args.get("log_retention_days", 90),
             subnet_ids=args["subnet_ids"],
             security_group=group,

@@ -1,5 +1,6 @@
 """An AWS identity for one service account of one cluster."""
 
+import hashlib
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -7,6 +8,19 @@ import pulumi_aws as aws
 
 from agent_fleet.aws.policy_documents import pod_identity_trust
 from agent_fleet.aws.resource_tags import tags
+
+LONGEST_ROLE_NAME = 64
+"""IAM's limit."""
+_RANDOM_SUFFIX = 8
+"""What Pulumi adds to the name of a resource that was given none."""
+
+
+def short_name(name: str) -> str | None:
+    """A role's name where the one that Pulumi makes up would be too long for IAM, else None; its end tells it apart."""
+    if len(name) + _RANDOM_SUFFIX <= LONGEST_ROLE_NAME:
+        return None
+    digits = hashlib.sha256(name.encode()).hexdigest()[:_RANDOM_SUFFIX]
+    return f"{name[: LONGEST_ROLE_NAME - _RANDOM_SUFFIX - 1]}-{digits}"
 
 
 class PodIdentityArgs(TypedDict):
@@ -43,6 +57,7 @@ class PodIdentity(pulumi.ComponentResource):
         own_tags = tags(args["cluster_name"], "pod-identity", args.get("owner"))
         role = aws.iam.Role(
             name,
+            name=short_name(name),
             assume_role_policy=pod_identity_trust(args["cluster_arn"], args["namespace"], args["service_account"]),
             tags=own_tags,
             opts=options,

@@ -116,7 +116,7 @@ class SharedWorkspace(pulumi.ComponentResource):
                     # The drivers of the nodes mount without IAM; the security group decides who reaches a target.
                     "Condition": {"Bool": {"elasticfilesystem:AccessedViaMountTarget": "true"}},
                 },
-                tls_only("*", [files.arn]),
+                tls_only("elasticfilesystem:*", [files.arn]),
             ),
             opts=options,
         )
