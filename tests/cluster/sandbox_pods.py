@@ -24,11 +24,13 @@ class Cluster:
 
     kubeconfig: Path
     program: str
+    inside: tuple[str, ...] = ()
+    """Goes before every command that must run in the cluster's own network."""
 
     def __call__(self, *arguments: str, given: Any = None, check: bool = True) -> str:
         """Run kubectl; `given` is what it reads, as JSON."""
         ran = subprocess.run(
-            [self.program, f"--kubeconfig={self.kubeconfig}", "--request-timeout=30s", *arguments],
+            [*self.inside, self.program, f"--kubeconfig={self.kubeconfig}", "--request-timeout=30s", *arguments],
             input=None if given is None else json.dumps(given),
             capture_output=True,
             text=True,

@@ -105,6 +105,6 @@ def make_daemon(pool: PodPool, folder: Path, worker: str = "first", *, dead: str
         folder,
         templates,
         environment={**environment, "FLEET_WORKER_ID": worker, "TEST_DEAD_WORKER": dead},
-        command=(sys.executable, str(_PROCESS)),
+        command=(*pool.cluster.inside, sys.executable, str(_PROCESS)),
         pool=pool,
     )

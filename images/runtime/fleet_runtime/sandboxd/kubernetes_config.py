@@ -21,8 +21,6 @@ class KubernetesSettings(BaseSettings):
     kubernetes_credentials: Path = Path("/var/run/secrets/fleet")
     """A folder with `token`, which is read again as it rotates, and `ca.crt`, the only authority that is trusted."""
 
-    sandbox_source: Literal["deployment", "agent-sandbox"] = "deployment"
-    """Whose pods they are: a Deployment's, or a SandboxWarmPool's of agent-sandbox."""
     sandbox_namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     sandbox_selector: Annotated[str, Field(min_length=1)]
     """The labels of the pool's sandbox pods, such as `agent-fleet.role=sandbox,agent-fleet.pool=testing`."""
