@@ -23,7 +23,6 @@ from engine.report import Report
 Plugins = Literal["fleet", "stand-ins"]
 DOWNLOADS = "https://get.pulumi.com/releases/plugins"
 DOCKER_PROVIDERS = ("docker", "docker-build", "random")
-CLUSTER_PROVIDERS = ("docker", "docker-build", "kubernetes", "random")
 _CONNECT_SECONDS = 5.0
 _INSTALL_SECONDS = 600.0
 

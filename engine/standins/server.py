@@ -142,6 +142,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             self._standin.delete(self._call(request), decode(request.properties))
             return empty_pb2.Empty()
 
+    def Construct(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Refuse the components that an official plugin brings along."""
+        context.abort(
+            grpc.StatusCode.UNIMPLEMENTED,
+            f"{request.type} is a component inside the official {self._standin.package} plugin, which the stand-in "
+            "does not have. Use the official plugin for it.",
+        )
+
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Answer a data source."""
         with self._reporting(context, "call", request.tok):

@@ -178,3 +178,62 @@ def test_manifests_are_decoded(cluster_stack: StackProgram, control_plane: Contr
     cluster_stack.write(f'{HEAD}\nk8s.yaml.ConfigFile("manifest", file="manifest.yaml")\n')
     assert cluster_stack.up().succeeded().changes == {"created": 4}
     assert control_plane.get(f"/api/v1/namespaces/{namespace}/configmaps/two")["data"] == {"a": "1"}
+
+
+def test_a_value_of_none_is_left_out(cluster_stack: StackProgram, control_plane: ControlPlane, namespace: str) -> None:
+    """Prevents a replica count of null from being applied, and owned, where an autoscaler sets it."""
+    cluster_stack.write(
+        f"""{HEAD}
+k8s.apps.v1.Deployment("app", metadata={{"name": "app", "namespace": {namespace!r},
+    "annotations": {{"pulumi.com/skipAwait": "true"}}}}, spec={{
+    "replicas": None, "selector": {{"match_labels": {{"app": "probe"}}}},
+    "template": {{
+        "metadata": {{"labels": {{"app": "probe"}}}}, "spec": {{"containers": [{{"name": "main", "image": "x"}}]}},
+    }},
+}})
+"""
+    )
+    cluster_stack.up().succeeded()
+    live = control_plane.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/app")
+    applied = next(entry for entry in live["metadata"]["managedFields"] if entry["operation"] == "Apply")
+    assert "f:selector" in applied["fieldsV1"]["f:spec"]
+    assert "f:replicas" not in applied["fieldsV1"]["f:spec"]
+
+
+def test_a_refusal_repeats_no_secret(cluster_stack: StackProgram, namespace: str) -> None:
+    """Prevents a password in an error message of the API server from reaching a log."""
+    cluster_stack.write(
+        f"""{HEAD}
+k8s.core.v1.Service("service", metadata={{"name": "service", "namespace": {namespace!r}}}, spec={{
+    "ports": [{{"port": 80}}], "type": pulumi.Output.secret("never-to-be-shown")}})
+"""
+    )
+    for outcome in (cluster_stack.preview().failed(), cluster_stack.up().failed()):
+        assert 'Unsupported value: "[secret]"' in outcome.text
+        assert "never-to-be-shown" not in outcome.text
+
+
+def test_a_stack_whose_cluster_is_gone_can_be_removed(
+    cluster_stack: StackProgram, control_plane: ControlPlane, namespace: str
+) -> None:
+    """Prevents a state that nobody can clear after `make cluster-down`."""
+    cluster_stack.write(
+        f"""{HEAD}
+k8s.core.v1.ConfigMap("one", metadata={{"name": "one", "namespace": {namespace!r}}}, data={{"a": "1"}})
+"""
+    )
+    cluster_stack.up().succeeded()
+    (cluster_stack.folder / "nowhere").write_text(NOWHERE)
+    cluster_stack.environment["KUBECONFIG"] = str(cluster_stack.folder / "nowhere")
+    text = cluster_stack.destroy().failed().text
+    assert "configured Kubernetes cluster is unreachable" in text
+    assert "PULUMI_K8S_DELETE_UNREACHABLE=true" in text
+    cluster_stack.environment["PULUMI_K8S_DELETE_UNREACHABLE"] = "true"
+    assert cluster_stack.destroy().succeeded().changes == {"deleted": 2}
+
+
+def test_components_of_the_official_plugin_are_refused_by_name(cluster_stack: StackProgram) -> None:
+    """Prevents `unimplemented` without a word on what is."""
+    cluster_stack.write(f'{HEAD}\nk8s.yaml.v2.ConfigGroup("group", yaml="a: 1")\n')
+    text = cluster_stack.preview().failed().text
+    assert "kubernetes:yaml/v2:ConfigGroup is a component inside the official kubernetes plugin" in text

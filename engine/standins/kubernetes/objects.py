@@ -86,14 +86,19 @@ def foretold(live: Mapping[str, Any], inputs: Mapping[str, Any], manager: str, *
 
 
 def lives_in(thing: Mapping[str, Any]) -> str:
-    """The object's namespace; empty for none."""
-    return str((thing.get("metadata") or {}).get("namespace") or "")
+    """The object's namespace; empty when it has none or it is not known."""
+    return _named(thing, "namespace")
 
 
 def name_of(thing: Mapping[str, Any]) -> str:
     """The object's name; empty when it has none or it is not known."""
-    name = (thing.get("metadata") or {}).get("name")
-    return name if isinstance(name, str) else ""
+    return _named(thing, "name")
+
+
+def _named(thing: Mapping[str, Any], key: str) -> str:
+    metadata = thing.get("metadata")
+    value: Any = cast(Mapping[str, Any], metadata).get(key) if isinstance(metadata, Mapping) else None
+    return value if isinstance(value, str) else ""
 
 
 def identifier(thing: Mapping[str, Any]) -> str:
@@ -126,6 +131,8 @@ def _renamed(value: Any, start: str, new_start: str, separator: str, new_separat
                 new_start + key[len(start) :].replace(separator, new_separator) if key.startswith(start) else key
             ): _renamed(item, start, new_start, separator, new_separator)
             for key, item in tree.items()
+            # To apply a null is to own a field without a value; the program means to leave it out.
+            if item is not None
         }
     if isinstance(value, list):
         items = cast(list[Any], value)

@@ -1,7 +1,8 @@
 """The kubernetes stand-in: what the engine asks of it, for objects of every kind."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from engine.standins import sdk_types
@@ -26,7 +27,7 @@ from engine.standins.kubernetes.removing import remove
 from engine.standins.kubernetes.waiting import NotReadyError, until_ready
 from engine.standins.standin import Call, Created, HalfDoneError, Judgement, OperationError, StandIn
 from engine.standins.type_check import Failure
-from engine.standins.values import UNKNOWN, has_unknown, reveal
+from engine.standins.values import UNKNOWN, has_unknown, reveal, secret_texts
 
 
 class KubernetesStandIn(StandIn):
@@ -114,10 +115,8 @@ class KubernetesStandIn(StandIn):
             wanted = self._wanted(call, inputs, state or {})
             replaces = state is None and call.urn in self._recorded
             with_server = self._applier(call)
-            try:
+            with _speaking(described(wanted.thing), inputs):
                 found = with_server.foretell(wanted, call.ignored, exists=state is not None, replaces=replaces)
-            except (ApiError, UnreachableError) as error:
-                raise OperationError(f"{described(wanted.thing)}: {error}") from None
             if found is not None:
                 return foretold(found.live, inputs, wanted.manager, exists=state is not None)
         return self._planned(call, inputs, state)
@@ -128,10 +127,8 @@ class KubernetesStandIn(StandIn):
         self._require()
         wanted = self._wanted(call, inputs, {})
         with_server = self._applier(call)
-        try:
+        with _speaking(described(wanted.thing), inputs):
             applied = with_server.create(wanted, frozenset(self._recorded.get(call.urn, ())))
-        except (ApiError, UnreachableError) as error:
-            raise OperationError(f"{described(wanted.thing)}: {error}") from None
         self._created.add(str(applied.live["metadata"]["uid"]))
         live = self._ready(call, wanted, applied, inputs, {})
         return Created(identifier(live), outputs(live, inputs, wanted.manager))
@@ -153,10 +150,8 @@ class KubernetesStandIn(StandIn):
         if kind is None:
             return Created("", {})
         namespace, name = parse_identifier(call.resource_id)
-        try:
+        with _speaking(f"{kind.name} {call.resource_id}", inputs):
             live = server.get(kind.path(namespace or "default", name))
-        except (ApiError, UnreachableError) as error:
-            raise OperationError(f"{kind.name} {call.resource_id}: {error}") from None
         if live is None:
             return Created("", {})
         manager = annotations.field_manager(given, state, call.urn)
@@ -179,10 +174,8 @@ class KubernetesStandIn(StandIn):
         self._note(call, state)
         wanted = self._wanted(call, new, state)
         with_server = self._applier(call)
-        try:
+        with _speaking(described(wanted.thing), new):
             applied = with_server.update(wanted, reveal(state), call.ignored)
-        except (ApiError, UnreachableError) as error:
-            raise OperationError(f"{described(wanted.thing)}: {error}") from None
         live = self._ready(call, wanted, applied, new, state)
         return outputs(live, new, wanted.manager, state)
 
@@ -198,10 +191,8 @@ class KubernetesStandIn(StandIn):
             # A forced replacement under a fixed name found its own object: deleting the old one would delete the new.
             call.log.warning("The object was replaced by itself, so it is not deleted.", call.urn)
             return
-        try:
+        with _speaking(call.resource_id, state):
             remove(server, call, state, patch=token_kind(call.token)[2])
-        except (ApiError, UnreachableError) as error:
-            raise OperationError(f"{call.resource_id}: {error}") from None
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Decode manifests."""
@@ -286,3 +277,15 @@ class KubernetesStandIn(StandIn):
                 f"No dry run against the cluster: {unreachable}. The preview shows the program's own values."
             )
         return not unreachable
+
+
+@contextmanager
+def _speaking(what: str, inputs: Mapping[str, Any]) -> Generator[None]:
+    """Refusals of the server as errors for the user, without the secret values that the server may repeat."""
+    try:
+        yield
+    except (ApiError, UnreachableError, OperationError) as error:
+        text = str(error) if isinstance(error, OperationError) else f"{what}: {error}"
+        for secret in sorted(secret_texts(inputs), key=len, reverse=True):
+            text = text.replace(secret, "[secret]") if len(secret) > 3 else text
+        raise OperationError(text) from None
