@@ -132,6 +132,15 @@ def test_the_default_sandboxes_are_enough_for_one_worker() -> None:
     assert named(found, "Deployment", f"{FLEET}-alpha-sandboxes", "testing").inputs["spec"]["replicas"] == 5
 
 
+def test_a_sandbox_that_is_replaced_is_left_to_end_the_longest_job() -> None:
+    """A new sandbox image would cut off every job that runs, and each would count as an attempt."""
+    found = pool(worker={"longest_job_seconds": 1234})
+    sandboxes = named(found, "Deployment", f"{FLEET}-alpha-sandboxes", "testing")
+    grace = sandboxes.inputs["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert 1234 < grace < int(sandboxes.timeouts["delete"].removesuffix("s"))
+    assert sandboxes.inputs["spec"]["template"]["spec"]["containers"][0]["stdinOnce"] is True
+
+
 def test_sandboxes_for_untrusted_nodes_run_there_only_and_in_the_runtime_named() -> None:
     """Strangers' code would run beside the fleet's own, or outside of gVisor."""
     found = pool(sandbox={"image": "sandbox", "untrusted_nodes": True, "runtime_class": "gvisor"})

@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
-from agent_fleet.kubernetes.agent_pool_args import AgentPoolArgs
+from agent_fleet.kubernetes.agent_pool_args import DEFAULT_LONGEST_JOB_SECONDS, AgentPoolArgs
 from agent_fleet.kubernetes.object_labels import metadata, object_labels, selector_labels
 from agent_fleet.kubernetes.ordering import once_there
 from agent_fleet.kubernetes.pool_workloads import (
@@ -15,6 +15,9 @@ from agent_fleet.kubernetes.pool_workloads import (
 )
 from agent_fleet.kubernetes.rollout import Placement, roll_out
 from agent_fleet.kubernetes.sandbox_pool import SandboxPool, SandboxPoolArgs
+
+SANDBOX_MARGIN_SECONDS = 10
+"""From a job's time limit until its sandbox is killed: to stop it and to read its result."""
 
 
 class AgentPool(pulumi.ComponentResource):
@@ -90,6 +93,7 @@ class AgentPool(pulumi.ComponentResource):
             "cpus": sandbox.get("cpus", DEFAULT_SANDBOX_CPUS),
             "scratch_mebibytes": sandbox.get("scratch_mebibytes", DEFAULT_SANDBOX_SCRATCH_MEBIBYTES),
             "untrusted_nodes": sandbox.get("untrusted_nodes", False),
+            "grace_seconds": worker.get("longest_job_seconds", DEFAULT_LONGEST_JOB_SECONDS) + SANDBOX_MARGIN_SECONDS,
             "pull_policy": args.get("image_pull_policy", "IfNotPresent"),
             "worker_namespace": args["namespace"],
             "worker_service_account": args["agent_type"],

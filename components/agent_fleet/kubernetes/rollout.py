@@ -85,7 +85,6 @@ def roll_out(
             annotations={CONFIGURATION_HASH: _hash({"configuration": configuration, "secrets": secrets})},
         ),
     )
-    grace = grace_seconds(workloads)
     deployment = k8s.apps.v1.Deployment(
         placement.resource_name,
         metadata=described,
@@ -103,13 +102,20 @@ def roll_out(
         opts=pulumi.ResourceOptions(
             parent=placement.parent,
             depends_on=[account, config_map, secret, *after],
-            # A deletion waits for all jobs, and a quota may let a new pod in only when an old one has ended its own.
-            custom_timeouts=pulumi.CustomTimeouts(
-                create=f"{READY_SECONDS}s", update=f"{grace + READY_SECONDS}s", delete=f"{grace + 120}s"
-            ),
+            custom_timeouts=rollout_timeouts(grace_seconds(workloads)),
         ),
     )
     return Rollout(account=account, deployment=deployment)
+
+
+def rollout_timeouts(grace: int) -> pulumi.CustomTimeouts:
+    """How long Pulumi waits for pods that may take `grace` seconds to stop.
+
+    A deletion waits for all jobs, and a quota may let a new pod in only when an old one has ended its own.
+    """
+    return pulumi.CustomTimeouts(
+        create=f"{READY_SECONDS}s", update=f"{grace + READY_SECONDS}s", delete=f"{grace + 120}s"
+    )
 
 
 def _hash(configuration: object) -> pulumi.Output[str]:

@@ -9,6 +9,7 @@ from agent_fleet.kubernetes.object_labels import UNTRUSTED_NODE, metadata, objec
 from agent_fleet.kubernetes.ordering import once_there
 from agent_fleet.kubernetes.pod import memory_quantity
 from agent_fleet.kubernetes.pod_volumes import scratch
+from agent_fleet.kubernetes.rollout import rollout_timeouts
 
 
 class SandboxPoolArgs(TypedDict):
@@ -41,7 +42,8 @@ class SandboxPoolArgs(TypedDict):
     pull_policy: NotRequired[str]
     """Default `IfNotPresent`: the image is named by its digest."""
     grace_seconds: NotRequired[int]
-    """How long a job may go on in a sandbox that a new image replaces. Default 30; it is then tried again."""
+    """How long a job may go on in a sandbox that is told to stop, as by a new image: the longest job's time, or it is
+    tried again. A sandbox without a job leaves at once. Default 30."""
     worker_namespace: pulumi.Input[str]
     """The namespace of the pool's workers."""
     worker_service_account: pulumi.Input[str]
@@ -50,6 +52,7 @@ class SandboxPoolArgs(TypedDict):
 
 SANDBOX_USER = 10001
 JOB_DIRECTORY = "/job"
+DEFAULT_GRACE_SECONDS = 30
 _SHARED_MEMORY_MEBIBYTES = 16
 _DISK = "128Mi"
 """For what the kubelet keeps of the output. Nothing else of a sandbox is on disk."""
@@ -58,7 +61,7 @@ _DISK = "128Mi"
 class SandboxPool(pulumi.ComponentResource):
     """Pods that run strangers' code once, and the role that one pool's workers have over them.
 
-    An update replaces the pods, claimed ones included, whose jobs are then tried again.
+    An update replaces the pods, claimed ones included: those end their job first, if the grace is long enough.
     """
 
     selector: pulumi.Output[str]
@@ -99,7 +102,11 @@ class SandboxPool(pulumi.ComponentResource):
                 ),
                 template=_pod(args, labels),
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[account]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[account],
+                custom_timeouts=rollout_timeouts(args.get("grace_seconds", DEFAULT_GRACE_SECONDS)),
+            ),
         )
         self.selector = once_there(selector_text(args["fleet"], pool), [binding])
         self.namespace = once_there(namespace, [binding])
@@ -156,7 +163,7 @@ def _pod(args: SandboxPoolArgs, labels: dict[str, str]) -> k8s.core.v1.PodTempla
             runtime_class_name=args.get("runtime_class"),
             node_selector={UNTRUSTED_NODE: "true"} if untrusted else None,
             tolerations=[toleration] if untrusted else None,
-            termination_grace_period_seconds=args.get("grace_seconds", 30),
+            termination_grace_period_seconds=args.get("grace_seconds", DEFAULT_GRACE_SECONDS),
             security_context=k8s.core.v1.PodSecurityContextArgs(
                 run_as_non_root=True,
                 run_as_user=SANDBOX_USER,

@@ -32,6 +32,8 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
     if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0):
         raise OSError("the kernel did not make the runner undumpable")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Told to stop it has nothing to lose while it waits; with a job it goes on for as long as it is left to.
+    signal.signal(signal.SIGTERM, _leave)
     limits.lower(child)
     meter = usage.Usage()
     outputs = (Output(b"1", output_ends[0]), Output(b"2", output_ends[1]))
@@ -43,6 +45,7 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
     payload = receive()
     if payload is None:
         return
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         job = Job(payload)
         job.write()
@@ -83,6 +86,10 @@ def wake_on_child(child: int) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     return read_end
+
+
+def _leave(*_: object) -> None:
+    os._exit(0)
 
 
 def _nothing(*_: object) -> None:
