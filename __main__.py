@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 import pulumi
 
-from architectures import cluster, vm
 from settings.load import fleet_name, from_config
 from settings.model import CONFIG_KEY, CONFIG_NAMESPACE, Settings
 from settings.placeholders import placeholders
@@ -45,11 +44,16 @@ def main() -> None:
 
 
 def _vm(fleet: str, settings: Settings) -> dict[str, object]:
+    # Not at the top: the SDKs that the other architecture needs take seconds.
+    from architectures import vm
+
     deployment = vm.deploy(fleet, settings)
     return {"url": deployment.url, "api_key": deployment.api_key}
 
 
 def _cluster(fleet: str, settings: Settings) -> dict[str, object]:
+    from architectures import cluster
+
     deployment = cluster.deploy(fleet, settings)
     outputs: dict[str, object] = {
         "url": deployment.url,
