@@ -84,9 +84,17 @@ def _runtime_classes(manifests: tuple[Manifest, ...]) -> list[Manifest]:
 
 
 def _renamed(manifests: tuple[Manifest, ...], old: str, new: str) -> tuple[Manifest, ...]:
-    """The same under another name, because the fleet itself may be deployed here, and hold its node port."""
+    """The same under another name, because the fleet itself may be deployed here, and hold its node port.
+
+    The platform's namespaces, whose names are fixed, are renamed too: the cluster may have them, and keeps them.
+    """
     found: list[Manifest] = json.loads(json.dumps(manifests).replace(old, new))
+    fixed = {each["metadata"]["name"] for each in found if each["kind"] == "Namespace"}
+    fixed = {name for name in fixed if not name.startswith(new)}
     for each in found:
+        for field in ("name",) if each["kind"] == "Namespace" else ("namespace",):
+            if each["metadata"].get(field) in fixed:
+                each["metadata"][field] = f"{new}-{each['metadata'][field]}"
         for port in each["spec"].get("ports", []) if each["kind"] == "Service" else []:
             port.pop("nodePort", None)
     return tuple(found)
