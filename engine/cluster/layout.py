@@ -43,6 +43,11 @@ class Layout:
     metrics_port: int = 16444
 
     @property
+    def input_chain(self) -> str:
+        """The chain for what comes to the node's address; its name begins as the other's."""
+        return f"{self.chain}-IN"
+
+    @property
     def certificates(self) -> Path:
         """Certificates and keys."""
         return self.folder / "certificates"

@@ -63,14 +63,14 @@ def _has_rule(tool: str, table: str, *rule: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
 
 
-def _ensure_chain(layout: Layout, table: str, hook: str, rules: list[list[str]]) -> None:
+def _ensure_chain(chain: str, table: str, hook: str, rules: list[list[str]]) -> None:
     tool = "iptables"
-    subprocess.run([tool, "-w", "30", "-t", table, "-N", layout.chain], capture_output=True, check=False, timeout=60)
+    subprocess.run([tool, "-w", "30", "-t", table, "-N", chain], capture_output=True, check=False, timeout=60)
     for rule in rules:
-        if not _has_rule(tool, table, layout.chain, *rule):
-            run(tool, "-w", "30", "-t", table, "-A", layout.chain, *rule)
-    if not _has_rule(tool, table, hook, "-j", layout.chain):
-        run(tool, "-w", "30", "-t", table, "-I", hook, "1", "-j", layout.chain)
+        if not _has_rule(tool, table, chain, *rule):
+            run(tool, "-w", "30", "-t", table, "-A", chain, *rule)
+    if not _has_rule(tool, table, hook, "-j", chain):
+        run(tool, "-w", "30", "-t", table, "-I", hook, "1", "-j", chain)
 
 
 def ensure(layout: Layout) -> None:
@@ -86,9 +86,12 @@ def ensure(layout: Layout) -> None:
         _FORWARDING.write_text("1")
     # Docker drops what is forwarded and not its own.
     forwarded = [["-s", layout.pod_network, "-j", "ACCEPT"], ["-d", layout.pod_network, "-j", "ACCEPT"]]
-    _ensure_chain(layout, "filter", "FORWARD", forwarded)
+    _ensure_chain(layout.chain, "filter", "FORWARD", forwarded)
+    # Linux answers for any of its addresses on any interface: without this a neighbour that sets a route gets in.
+    foreign = ["!", "-s", layout.pod_network, "-d", f"{layout.node_address}/32", "!", "-i", "lo", "-j", "DROP"]
+    _ensure_chain(layout.input_chain, "filter", "INPUT", [foreign])
     leaving = ["-s", layout.pod_network, "!", "-d", layout.pod_network, "-j", "MASQUERADE"]
-    _ensure_chain(layout, "nat", "POSTROUTING", [leaving])
+    _ensure_chain(layout.chain, "nat", "POSTROUTING", [leaving])
 
 
 def complete(layout: Layout) -> bool:
@@ -96,6 +99,7 @@ def complete(layout: Layout) -> bool:
     return (
         owner(layout) == layout.owner
         and _has_rule("iptables", "filter", "FORWARD", "-j", layout.chain)
+        and _has_rule("iptables", "filter", "INPUT", "-j", layout.input_chain)
         and _has_rule("iptables", "nat", "POSTROUTING", "-j", layout.chain)
         and f"inet {layout.node_address}/32" in run("ip", "-4", "address", "show", "dev", layout.interface)
     )

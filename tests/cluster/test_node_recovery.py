@@ -6,6 +6,7 @@ The tests run in this order: the last ones remove the cluster.
 import json
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,39 @@ def test_a_second_start_changes_nothing(node_apart: NodeApart, apart: NodeUnderT
     assert len(before) == 11
     assert node_apart.up() == []
     assert node_apart.processes() == before
+
+
+_REFUSED, _NO_ANSWER = 1, 124  # of bash, and of timeout
+
+
+def _connect(inside: Sequence[str], address: str, port: int) -> int:
+    command = [*inside, "timeout", "3", "bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}"]
+    return subprocess.run(command, check=False, timeout=30, stderr=subprocess.DEVNULL).returncode
+
+
+def test_a_neighbour_that_sets_a_route_does_not_reach_the_node(node_apart: NodeApart, apart: NodeUnderTest) -> None:
+    """Prevents the API server and the kubelet from being open to the machine's network."""
+    neighbour = f"{node_apart.network}-n"
+    there = ("ip", "netns", "exec", neighbour)
+    steps = [
+        ["ip", "netns", "add", neighbour],
+        [*apart.inside, "ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1", "netns", neighbour],
+        [*apart.inside, "ip", "address", "add", "192.0.2.129/30", "dev", "lan0"],
+        [*apart.inside, "ip", "link", "set", "lan0", "up"],
+        [*there, "ip", "address", "add", "192.0.2.130/30", "dev", "lan1"],
+        [*there, "ip", "link", "set", "lan1", "up"],
+        [*there, "ip", "route", "add", "10.0.0.0/8", "via", "192.0.2.129"],
+    ]
+    try:
+        for step in steps:
+            subprocess.run(step, check=True, timeout=30, stdout=subprocess.DEVNULL)
+        # Refused at once: the way there and back is open. Nothing at all: dropped.
+        assert _connect(there, "192.0.2.129", 9) == _REFUSED
+        address, port = apart.layout.node_address, apart.layout.api_port
+        assert _connect(there, address, port) == _NO_ANSWER
+        assert _connect(apart.inside, address, port) == 0, "this machine itself reaches it"
+    finally:
+        subprocess.run(["ip", "netns", "delete", neighbour], check=True, timeout=30)
 
 
 @pytest.mark.parametrize(

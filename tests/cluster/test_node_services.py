@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def test_the_node_is_ready_and_speaks_the_pinned_version(api: Api) -> None:
     found = Node.get("agent-fleet-node", api=api)
     assert found.status.nodeInfo.kubeletVersion == "v1.34.2"
     assert api.version()["gitVersion"] == "v1.34.2"
+
+
+def test_a_second_make_cluster_says_that_it_runs(node: NodeUnderTest) -> None:
+    """Prevents a command that starts things anew because somebody asked whether they run."""
+    ended = node.run(sys.executable, "-m", "engine", "cluster")
+    assert ended.returncode == 0, ended.stderr
+    assert "running already; nothing was changed" in ended.stdout
+    assert str(node.kubeconfig) in ended.stdout
 
 
 def test_a_pod_finds_a_service_by_name_and_reaches_it(node: NodeUnderTest, place: str) -> None:
