@@ -18,7 +18,16 @@ COMPONENTS = [
     for name in agent_fleet.__all__
     if inspect.isclass(each := getattr(agent_fleet, name)) and issubclass(each, pulumi.ComponentResource)
 ]
-ALLOWED_IMPORTS = {"agent_fleet", "pulumi", "pulumi_docker", "pulumi_docker_build", "pulumi_random"}
+ALLOWED_IMPORTS = {
+    "agent_fleet",
+    "pulumi",
+    "pulumi_aws",
+    "pulumi_docker",
+    "pulumi_docker_build",
+    "pulumi_kubernetes",
+    "pulumi_random",
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imported(path: Path) -> set[str]:
@@ -32,7 +41,7 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_package_imports_nothing_of_this_project(path: Path) -> None:
     """It could not be installed anywhere else."""
     assert imported(path) - set(sys.stdlib_module_names) <= ALLOWED_IMPORTS
@@ -46,7 +55,7 @@ def test_what_describes_a_workload_names_no_provider(name: str) -> None:
 
 def test_no_file_has_annotations_that_the_schema_analyzer_cannot_read() -> None:
     """Programs in other languages could not use the components."""
-    for path in PACKAGE.glob("*.py"):
+    for path in FILES:
         assert "from __future__ import annotations" not in path.read_text(encoding="utf-8")
 
 
