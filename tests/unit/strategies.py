@@ -1,24 +1,38 @@
 """Settings made at random: those that must be accepted, and single faults that must not."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
 
-from settings.problems import SCHEMA, Path, resolved
+from settings.problems import SCHEMA, Path, named_entries, resolved
+from settings.scope import applies
+
+NAMES = {"<team>": "alpha", "<agent_type>": "testing"}
+"""For settings below a name that the user chooses."""
 
 
-def leaves(schema: Mapping[str, Any] | None = None, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Every setting that holds a value, with its schema."""
+def leaves(
+    architecture: str, target: str, schema: Mapping[str, Any] | None = None, path: Path = ()
+) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Every setting that holds a value and means something in such a stack, with its schema."""
     for name, child in resolved(SCHEMA if schema is None else schema)["properties"].items():
-        target = resolved(child)
-        if "properties" in target:
-            yield from leaves(target, (*path, name))
+        if not applies(child, architecture, target):
+            continue
+        found, here = resolved(child), (*path, name)
+        entries = named_entries(found)
+        if entries is not None:
+            found, here = entries[1], (*here, NAMES[entries[0]])
+        if "properties" in found:
+            yield from leaves(architecture, target, found, here)
         else:
-            yield (*path, name), target
+            yield here, found
 
 
-LEAVES = dict(leaves())
+VM: Mapping[str, Any] = {"architecture": "vm"}
+LEAVES = dict(leaves("vm", "docker"))
+EVERY_LEAF = {**LEAVES, **dict(leaves("cluster", "existing")), **dict(leaves("cluster", "eks"))}
 
 
 def whole(path: str, *, minimum: int | None = None, maximum: int | None = None) -> st.SearchStrategy[int]:
@@ -76,20 +90,24 @@ def accepted(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def one_fault(draw: st.DrawFn) -> tuple[dict[str, Any], Path]:
+def one_fault(
+    draw: st.DrawFn, base: Mapping[str, Any] = VM, known: Mapping[Path, Any] = LEAVES
+) -> tuple[dict[str, Any], Path]:
     """Settings with one fault, and the path at which it must be reported."""
-    path = draw(st.sampled_from(sorted(path for path in LEAVES if path not in (("architecture",), ("target",)))))
-    schema = LEAVES[path]
+    path = draw(st.sampled_from(sorted(path for path in known if path not in (("architecture",), ("target",)))))
+    schema = known[path]
     kind = draw(st.sampled_from(["value", "name"]))
     if kind == "name":
         path = (*path[:-1], f"{path[-1]}_{draw(st.sampled_from('xyz'))}")
         value: Any = draw(st.none() | st.integers() | st.text(max_size=5))
     elif "minimum" in schema:
         below = st.integers(max_value=-1) if schema["minimum"] == 0 else st.just(0)
-        value = draw(below | st.just(int(schema["maximum"]) + 1) | st.booleans() | st.none() | st.just("twelve"))
+        value = draw(below | st.just(int(schema["maximum"]) + 1) | st.booleans() | st.just("twelve"))
+    elif schema.get("type") == "boolean":
+        value = draw(st.integers(min_value=2) | st.just({"key": "value"}) | st.just("perhaps"))
     else:
-        value = draw(st.integers() | st.none() | st.just({"key": "value"}) | st.booleans())
-    settings: dict[str, Any] = {"architecture": "vm"}
+        value = draw(st.integers() | st.just({"key": "value"}) | st.booleans())
+    settings = deepcopy(dict(base))
     section = settings
     for part in path[:-1]:
         section = section.setdefault(str(part), {})

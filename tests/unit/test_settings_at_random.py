@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from recording import FLEET, record
 from stack_settings import read
-from strategies import LEAVES, accepted, one_fault
+from strategies import EVERY_LEAF, accepted, one_fault
 
 from architectures import vm
 from settings.problems import SettingsError, allowed, key, schema_at
@@ -33,7 +33,7 @@ def test_whatever_is_wrong_is_refused_with_its_path(fault: tuple[dict[str, objec
     )
 
 
-@pytest.mark.parametrize("path", sorted(LEAVES), ids=".".join)
+@pytest.mark.parametrize("path", sorted(EVERY_LEAF), ids=".".join)
 def test_every_setting_is_described(path: tuple[str, ...]) -> None:
     """The reference would have an empty row."""
     schema = schema_at(path)
