@@ -65,7 +65,9 @@ class Applier:
                 raise OperationError(exists_already(thing))
             if existing["metadata"].get("deletionTimestamp"):
                 raise OperationError(f"{described(thing)} is still being deleted. Run the command again.")
-            self._call.log.info(f"{described(thing)} was left by an interrupted run and is taken up.", self._call.urn)
+            self._call.log.info(
+                f"{described(thing)} is there from an earlier run of this stack and is taken up.", self._call.urn
+            )
         if annotations.is_true(thing, annotations.AUTONAMED) and existing is None:
             self._remove_orphans(kind, thing, wanted.manager, recorded)
         if existing is not None and wanted.upsert and managers.needs_transfer(existing, wanted.manager):

@@ -14,18 +14,20 @@ from engine.standins.kubernetes.objects import lives_in, name_of
 
 _SETTLE_SECONDS = 3.0
 """How long a Service without any endpoint is watched: pods that are about to come have endpoints by then."""
-_REFUSED_SECONDS = 30.0
-"""How long a refusal of pods (a quota) may last: pods that are ending may still make room."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an object is ready; if not, what is awaited, what is wrong, and whether waiting on is of no use."""
+    """Whether an object is ready; if not, what is awaited, what is wrong, and whether waiting on is of no use.
+
+    `doubtful` says that it is of no use where this lasts for half a minute.
+    """
 
     ready: bool
     awaited: str = ""
     problems: list[str] = field(default_factory=list[str])
     hopeless: bool = False
+    doubtful: bool = False
 
 
 READY = Verdict(True)
@@ -92,9 +94,9 @@ def _deployment(look: Look) -> Verdict:
         problems.append(str(progressing.get("message")))
         return Verdict(False, "", [*problems, *_pod_problems(look)], hopeless=True)
     ending = bool(problems) and pods.any_ending(look.server, look.live)
-    hopeless = bool(problems) and look.seconds > _REFUSED_SECONDS and not ending
     shown = f"{min(updated, available)} of {wanted} pods updated and available"
-    return Verdict(False, shown, [*problems, *_pod_problems(look)], hopeless)
+    doubtful = bool(problems) and not ending
+    return Verdict(False, shown, [*problems, *_pod_problems(look)], doubtful=doubtful)
 
 
 def _stateful_set(look: Look) -> Verdict:

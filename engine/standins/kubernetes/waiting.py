@@ -14,6 +14,8 @@ from engine.standins.standin import Call, OperationError
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_DOUBTFUL_SECONDS = 30.0
+"""How long a refusal of pods (a quota) may last: pods that are ending elsewhere may still make room."""
 _CONDITION = re.compile(r"condition=([\w./-]+?)(?:=(\w+))?$")
 _JSON_PATH = re.compile(r"jsonpath=\{?\.?([\w.-]+)\}?(?:=(.+))?$")
 
@@ -36,9 +38,12 @@ def until_ready(
         return live
     seconds = annotations.timeout_seconds(call.timeout_seconds, inputs)
     begun, pause, shown, warned = time.monotonic(), _FIRST_PAUSE_SECONDS, "", set[str]()
+    sound = begun
     while True:
         elapsed = time.monotonic() - begun
         verdict = _judge(Look(server, live, elapsed), rule)
+        if not verdict.doubtful:
+            sound = time.monotonic()
         if verdict.ready:
             return live
         for text in verdict.problems:
@@ -46,10 +51,10 @@ def until_ready(
                 warned.add(text)
                 call.log.warning(f"{described(live)}: {text}", call.urn)
         problems = "".join(f"\n  - {text}" for text in verdict.problems)
-        if verdict.hopeless:
+        if verdict.hopeless or time.monotonic() - sound > _DOUBTFUL_SECONDS:
             raise NotReadyError(f"{described(live)} did not become ready:{problems}", live)
         if call.cancelled.is_set():
-            raise NotReadyError(f"{described(live)}: cancelled while {verdict.awaited}.{problems}", live)
+            raise NotReadyError(f"{described(live)}: cancelled before it was ready: {verdict.awaited}.{problems}", live)
         if elapsed >= seconds:
             raise NotReadyError(
                 f"{described(live)} was not ready after {seconds:g} s: {verdict.awaited}.{problems}\n"
