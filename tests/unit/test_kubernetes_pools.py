@@ -103,6 +103,14 @@ def test_whatever_a_pool_accepts_holds_together(values: dict[str, Any]) -> None:
     assert template.maximum == worker.concurrency + template.warm
 
 
+def test_every_variable_is_one_that_the_program_reads(preview: bool) -> None:
+    """A misspelt variable is ignored by the program, and its default holds."""
+    deployment = named(found := pool(preview=preview), "Deployment", f"{FLEET}-alpha", "testing")
+    for container, programs in (("api", (ApiSettings,)), ("worker", (WorkerSettings, KubernetesSettings))):
+        names = {f"FLEET_{name.upper()}" for program in programs for name in program.model_fields}
+        assert set(configuration(found, deployment, container)) <= names
+
+
 def test_the_worker_looks_for_sandboxes_where_they_are(preview: bool) -> None:
     """It would wait for ever for pods that another label or namespace has, or use another pool's."""
     found = pool(preview=preview)
