@@ -13,26 +13,30 @@ from declared_manifests import pod_template
 from judged_objects import GUARDS, all_sources, fleet_of, objects_of
 from node_under_test import NodeUnderTest, wait_for
 
+from engine.file_lock import held
+from engine.paths import Paths
+
 
 @pytest.fixture(scope="module")
 def server(node: NodeUnderTest) -> Iterator[ApiServer]:
     """The node's API server, knowing the objects of Istio, KEDA, Karpenter and the Gateway API."""
-    server = ApiServer(node.kubeconfig)
-    made: list[Manifest] = []
-    for definition in definitions():
-        if server.get(definition) is None:
-            verdict = server.create(definition, dry_run=False)
-            # Somebody else may have been faster, and will take it away again.
-            assert verdict.status in (201, 409), verdict
-            if verdict.status == 201:
-                made.append(definition)
-    for definition in definitions():
-        name = definition["metadata"]["name"]
-        wait_for(lambda definition=definition: _established(server, definition), f"the server serves {name}")
-    yield server
-    for definition in made:
-        server.delete(definition)
-    server.close()
+    # What one run's process takes away, another one may be judging by.
+    with held(Paths().lock("judges")):
+        server = ApiServer(node.kubeconfig)
+        made: list[Manifest] = []
+        for definition in (needed := _needed()):
+            if server.get(definition) is None:
+                verdict = server.create(definition, dry_run=False)
+                assert verdict.status in (201, 409), verdict
+                if verdict.status == 201:
+                    made.append(definition)
+        for definition in needed:
+            name = definition["metadata"]["name"]
+            wait_for(lambda definition=definition: _established(server, definition), f"the server serves {name}")
+        yield server
+        for definition in made:
+            server.delete(definition)
+        server.close()
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ def judged(request: pytest.FixtureRequest, server: ApiServer) -> Iterator[Judged
     finally:
         for each in made:
             server.delete(each)
+
+
+def _needed() -> list[Manifest]:
+    """The definitions of what is judged: every further one costs the server a second."""
+    judged = {
+        (each["apiVersion"].split("/")[0], each["kind"]) for source in all_sources() for each in objects_of(source)
+    }
+    return [each for each in definitions() if (each["spec"]["group"], each["spec"]["names"]["kind"]) in judged]
 
 
 def _established(server: ApiServer, definition: Manifest) -> bool:

@@ -13,7 +13,7 @@ from declared_manifests import title
 from judge_fixtures import Judged, judged, server  # noqa: F401 - fixtures  # pyright: ignore[reportUnusedImport]
 from judged_objects import COMPOSED, objects_of, pods_of
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_the_server_accepts_every_object(judged: Judged, server: ApiServer) -> None:  # noqa: F811
