@@ -1,13 +1,14 @@
 """Pods come and go, and so do workers and the API server: what is left, and what becomes of jobs."""
 
 import asyncio
+import secrets
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from fleet_runtime.sandboxd.client import RunResult, SandboxLost, SandboxRefused
+from fleet_runtime.payload import encode
+from fleet_runtime.sandboxd.client import RunRequest, RunResult, SandboxLost, SandboxRefused
 from sandbox_daemon import eventually
 from sandbox_pods import PodPool, until
 from sandbox_pods_fixtures import PodDaemon, daemons, own_pool, pod_cluster, pod_image
@@ -19,15 +20,16 @@ Daemons = Callable[..., PodDaemon]
 
 
 @asynccontextmanager
-async def running(daemon: PodDaemon, code: str, **options: Any) -> AsyncGenerator[asyncio.Task[RunResult]]:
+async def running(
+    daemon: PodDaemon, code: str, *, timeout_seconds: float = 20
+) -> AsyncGenerator[asyncio.Task[RunResult]]:
     """A Bash job that has begun."""
-    job = asyncio.create_task(daemon.run("bash", code, **options))
-
-    async def has_begun() -> bool:
-        count = await daemon.count()
-        return count is not None and count.templates["default"].running > 0
-
-    await eventually(has_begun, 20, "the job to run")
+    begun = asyncio.Event()
+    request = RunRequest(secrets.token_hex(8), 1, "default", timeout_seconds, encode("bash", code, None, {}))
+    job = asyncio.create_task(
+        daemon.client.run(request, kill=asyncio.Event(), on_started=lambda _warm, _start_ms: begun.set())
+    )
+    await asyncio.wait_for(begun.wait(), 30)
     yield job
 
 

@@ -44,6 +44,7 @@ class PretendBackend:
     def __init__(self, *, shared: bool = False) -> None:
         """Begin with nothing."""
         self.shared = shared
+        self.short: str | None = None
         self.existing: dict[str, PretendSandbox] = {}
         self.most = 0
         self.failures: list[BackendError] = []
@@ -62,6 +63,10 @@ class PretendBackend:
         sandbox = self.existing[name] = PretendSandbox(name)
         self.most = max(self.most, len(self.existing))
         return sandbox
+
+    def shortage(self) -> str | None:
+        """What the test says."""
+        return self.short
 
     async def remove(self, name: str) -> None:
         """Remove it, after a turn of the loop."""
@@ -232,3 +237,28 @@ def test_a_template_that_cannot_be_meant_is_refused(changes: dict[str, object], 
     """A wrong limit must be found at the start, not by the first hostile job."""
     with pytest.raises(ValueError, match=said):
         pool_of(PretendBackend(), **changes)
+
+
+async def test_a_job_that_waits_for_a_stock_that_is_in_use_is_not_counted_as_failed() -> None:
+    """Other workers hold what there is: that is no fault, and must not use up the job's attempts."""
+    backend = PretendBackend(shared=True)
+    pool = pool_of(backend, warm=0, maximum=1)
+    backend.failures = [BackendError("all are in use", shortage=True) for _ in range(20)]
+    backend.short = "all are in use"
+    pool.open()
+    with pytest.raises(RefusedError, match="all are in use") as refusal:
+        await pool.wait(asyncio.get_running_loop().time() + 0.3)
+    assert refusal.value.code == "no_capacity"
+    await pool.close()
+
+
+async def test_a_pool_on_a_shared_stock_keeps_its_warm_ones_and_no_more() -> None:
+    """What one worker keeps beyond its due, the others lack."""
+    pool = pool_of(PretendBackend(shared=True), warm=1, maximum=5)
+    pool.open()
+    for _ in range(20):
+        sandbox = await pool.wait(asyncio.get_running_loop().time() + 5)
+        pool.release(sandbox)
+    await settled(pool)
+    assert pool.counts["warm"] == 1
+    await pool.close()

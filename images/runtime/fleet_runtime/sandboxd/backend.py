@@ -57,6 +57,10 @@ class Backend(Protocol):
         """Create and start a sandbox whose runner has yet to say that it is ready; raises BackendError."""
         ...
 
+    def shortage(self) -> str | None:
+        """Say why a start that is under way still waits, where that is only because all there are is in use."""
+        ...
+
     async def remove(self, name: str) -> None:
         """Destroy a sandbox by name; one that does not exist is as good as removed. Raises BackendError."""
         ...

@@ -51,6 +51,10 @@ class DockerBackend:
             raise BackendError(f"template {template_name}: {error}", lasting=error.lasting) from error
         return await Attachment.connected(name, connection)
 
+    def shortage(self) -> str | None:
+        """Return None: containers are made, not waited for."""
+        return None
+
     async def remove(self, name: str) -> None:
         """Kill and remove in one request."""
         await self._call(self._removers, lambda client: self._remove(client, name))

@@ -49,6 +49,7 @@ class KubernetesBackend:
         self._claims: dict[str, Pod] = {}
         self._attachments: dict[str, PodAttachment] = {}
         self._empty_since: float | None = None
+        self._short_of_pods = 0
 
     @property
     def address(self) -> str:
@@ -81,6 +82,10 @@ class KubernetesBackend:
             attachment.abort()
             raise
         return attachment
+
+    def shortage(self) -> str | None:
+        """Say how the pods are used while a start waits for one; None where none waits, or the pods are not known."""
+        return self._stock() if self._short_of_pods and self._cache.problem is None else None
 
     async def remove(self, name: str) -> None:
         """Delete the pod that was claimed under this name, or the pod of this name where it is a left-over."""
@@ -124,7 +129,7 @@ class KubernetesBackend:
             self._watching.cancel()
         self._api.close()
 
-    def _shortage(self) -> str:
+    def _stock(self) -> str:
         pods = self._cache.pods.values()
         mine = sum(pod.owner == self._worker_id for pod in pods)
         claimed = sum(pod.owner is not None for pod in pods)
@@ -137,11 +142,14 @@ class KubernetesBackend:
         while True:
             pod = self._cache.reserve()
             if pod is None:
+                self._short_of_pods += 1
                 try:
                     async with asyncio.timeout(deadline - time.monotonic()):
                         await self._cache.change()
                 except TimeoutError:
-                    raise BackendError(self._shortage(), shortage=True) from None
+                    raise BackendError(self._stock(), shortage=True) from None
+                finally:
+                    self._short_of_pods -= 1
                 continue
             # Noted first: should this be cut off half-way, the pod is removed by this name.
             self._claims[name] = pod

@@ -150,8 +150,9 @@ class TemplatePool:
     def _timed_out(self) -> RefusedError:
         seconds = f"{self.template.start_timeout_seconds:g} s"
         full = len(self._running) + self._removing >= self.template.maximum
-        if self._short:
-            return RefusedError("no_capacity", f"no sandbox could be had for {seconds}: {self._failure}")
+        shortage = self._backend.shortage() or (self._failure if self._short else None)
+        if shortage is not None:
+            return RefusedError("no_capacity", f"no sandbox could be had for {seconds}: {shortage}")
         if not self._running or (self._failure is not None and not full):
             why = self._failure or "none became ready"
             return RefusedError("start_failed", f"no sandbox could be started within {seconds}: {why}")
