@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from deployed_cluster import Fleet, pool, wait_for
+from kr8s import NotFoundError
 from kr8s.objects import Deployment, Pod
 
 LONG_JOB: dict[str, Any] = {
@@ -66,10 +68,10 @@ def full_quota(fleet: Fleet) -> Iterator[Pod]:
     quota = fleet.client.get(f"/api/v1/namespaces/{namespace}/resourcequotas")["items"][0]
     hard, used = quota["status"]["hard"], quota["status"]["used"]
     left = _milli(hard["requests.cpu"]) - _milli(used["requests.cpu"])
-    amounts = {"cpu": f"{left - 100}m", "memory": "128Mi"}
+    parts = left // 1500 + 1  # one container may have no more than two processors
+    amounts = {"cpu": f"{(left - 100) // parts}m", "memory": "128Mi"}
     image = fleet.pods("pool")[0]["spec"]["containers"][0]["image"]
     container = {
-        "name": "filler",
         "image": image,
         "command": ["/bin/false"],
         "resources": {"requests": amounts, "limits": amounts},
@@ -82,14 +84,16 @@ def full_quota(fleet: Fleet) -> Iterator[Pod]:
         },
     }
     # A node that is not there: the pod takes its part of the quota and none of the machine.
-    spec = {"containers": [container], "nodeSelector": {"no-such-node": "true"}}
+    containers = [{**container, "name": f"filler-{number}"} for number in range(parts)]
+    spec = {"containers": containers, "nodeSelector": {"no-such-node": "true"}}
     filler = Pod(
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler", "namespace": namespace}, "spec": spec},
         api=fleet.api,
     )
     filler.create()
     yield filler
-    filler.delete()
+    with suppress(NotFoundError):
+        filler.delete()
 
 
 def _milli(quantity: str) -> int:
