@@ -39,6 +39,13 @@ def exposure_violations(settings: Settings) -> Iterator[Violation]:
                 f"not given, and fleet.exposure.kind {kind} needs it: give it, or choose another kind",
                 ("exposure.kind",),
             )
+    if kind in ("ingress", "gateway") and not exposure.client_namespaces:
+        yield Violation(
+            "exposure.client_namespaces",
+            f"not given, and fleet.exposure.kind {kind} needs it, or no traffic is let in: give the namespace of the "
+            f"{kind}'s controller",
+            ("exposure.kind",),
+        )
     if kind == "ingress" and (exposure.tls_secret is None) == (exposure.cluster_issuer is None):
         count = "neither" if exposure.tls_secret is None else "both"
         yield Violation(

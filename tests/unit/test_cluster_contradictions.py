@@ -9,6 +9,7 @@ from stack_settings import read
 from settings.problems import SettingsError
 
 POOL = "teams.alpha.pools.testing"
+WEB = {"host": "fleet.test", "client_namespaces": ["ingress"]}
 SMALL_SANDBOX_QUOTA = {
     "requests_cpus": 13,
     "limits_cpus": 13,
@@ -142,26 +143,38 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     (
         "no host to be reached at",
-        existing(exposure={"kind": "ingress", "tls_secret": "tls"}),
+        existing(exposure={"kind": "ingress", "tls_secret": "tls", "client_namespaces": ["ingress"]}),
         "exposure.host",
         "needs it",
     ),
     (
+        "an ingress that nobody may reach",
+        existing(exposure={"kind": "ingress", "host": "fleet.test", "tls_secret": "tls"}),
+        "exposure.client_namespaces",
+        "let in",
+    ),
+    (
         "an ingress without a certificate",
-        existing(exposure={"kind": "ingress", "host": "fleet.test"}),
+        existing(exposure={"kind": "ingress", **WEB}),
         "exposure.tls_secret",
         "neither",
     ),
     (
         "an ingress with two certificates",
-        existing(exposure={"kind": "ingress", "host": "fleet.test", "tls_secret": "a", "cluster_issuer": "b"}),
+        existing(exposure={"kind": "ingress", **WEB, "tls_secret": "a", "cluster_issuer": "b"}),
         "exposure.tls_secret",
         "both",
     ),
     (
         "a gateway without its CRDs",
         existing(
-            exposure={"kind": "gateway", "host": "fleet.test", "gateway_name": "web", "gateway_namespace": "gateways"}
+            exposure={
+                "kind": "gateway",
+                "host": "fleet.test",
+                **CLIENTS,
+                "gateway_name": "web",
+                "gateway_namespace": "gateways",
+            }
         ),
         "exposure.kind",
         "fleet.platform.gateway_api",

@@ -197,7 +197,7 @@ def test_what_is_only_an_example_is_found_wherever_it_stands() -> None:
     given = eks(
         images={"digests": zeros},
         aws={"administrators": ["arn:aws:iam::123456789012:role/a"]},
-        exposure={"kind": "ingress", "host": "fleet.example.com", "cluster_issuer": "a"},
+        exposure={"kind": "ingress", "host": "fleet.example.com", "cluster_issuer": "a", "client_namespaces": ["a"]},
     )
     keys = [each.key for each in placeholders(read(given))]
     assert keys == [

@@ -75,3 +75,27 @@ def test_secret_settings_are_not_shown_when_they_are_refused(run: Run) -> None:
     with pytest.raises(pulumi.RunError) as error:
         run("test", {"architecture": "vm", "log_level": "hunter2"}, secret=True)
     assert "hunter2" not in str(error.value)
+
+
+def test_the_local_cluster_deploys_as_it_is_shipped(run: Run, preview: bool) -> None:
+    """A newcomer's first fleet on Kubernetes would fail, or leave no way in."""
+    given = stack_settings("local-cluster")
+    found = run("test", given)
+    wanted = {f"{team}-{name}" for team, each in given["teams"].items() for name in each["pools"]}
+    assert {each.name for each in found.of_type("agent-fleet:index:AgentPool")} == wanted
+    if not preview:
+        assert {"url", "api_key", "api_keys", "fleet", "namespaces", "node_port"} <= set(found.result)
+        assert found.result["api_key"] == found.result["api_keys"]["alpha"]
+
+
+def test_an_update_with_examples_in_its_settings_is_refused_before_anything_is_declared(
+    run: Run, preview: bool
+) -> None:
+    """An account's cluster would be given to the example's administrator, with images that nobody has."""
+    if preview:
+        assert run("prod", stack_settings("prod")).of_type("agent-fleet:index:AgentPool")
+        return
+    with pytest.raises(pulumi.RunError) as error:
+        run("prod", stack_settings("prod"))
+    assert "fleet.images.digests.runtime: given registry.example.com/" in str(error.value)
+    assert "fleet.aws.administrators[0]" in str(error.value)
