@@ -95,7 +95,7 @@ async def test_another_worker_deletes_what_a_killed_one_held(daemons: Daemons) -
 
 async def test_two_workers_never_share_a_pod(daemons: Daemons) -> None:
     """Two that claim at once must not both believe that they have it."""
-    both = [daemons(f"worker-{number}", warm=2, maximum=4) for number in range(2)]
+    both = [daemons(f"worker-{number}", warm=2, maximum=4, start_timeout_seconds=90) for number in range(2)]
     for daemon in both:
         daemon.start()
     seen: dict[str, set[str]] = {}
