@@ -131,6 +131,11 @@ def named(recording: Recording, kind: str, namespace: str, name: str) -> Declare
     return found
 
 
+def place(declared: Declared) -> tuple[str, str]:
+    """An object's namespace and name."""
+    return declared.inputs["metadata"].get("namespace", ""), declared.inputs["metadata"]["name"]
+
+
 def pods(recording: Recording) -> Iterator[tuple[Declared, Mapping[str, Any]]]:
     """Everything that makes pods, with the pods' spec."""
     for kind in POD_OWNERS:
