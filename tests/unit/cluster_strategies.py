@@ -64,10 +64,9 @@ def _exposure(draw: st.DrawFn) -> dict[str, Any]:
                 {"kind": "ingress", "cluster_issuer": "ca", "ingress_class": "nginx", **web},
                 {
                     "kind": "gateway",
-                    "host": "fleet.test",
                     "gateway_name": "web",
                     "gateway_namespace": "gateways",
-                    **clients,
+                    **web,
                 },
             ]
         )

@@ -170,8 +170,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         existing(
             exposure={
                 "kind": "gateway",
-                "host": "fleet.test",
-                **CLIENTS,
+                **WEB,
                 "gateway_name": "web",
                 "gateway_namespace": "gateways",
             }
