@@ -23,7 +23,8 @@ def status(session: Session) -> bool:
     ready = _readiness(session, place)
     for line in place.condition():
         say(line)
-    if not ready and (troubles := place.troubles()):
+    # A fleet that is ready may still lack the pods that a quota refuses.
+    if troubles := place.troubles():
         say("  what is wrong:")
         say("    " + troubles.replace("\n", "\n    "))
     return ready

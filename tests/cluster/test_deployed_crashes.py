@@ -144,7 +144,7 @@ def test_a_namespace_of_somebody_else_is_neither_taken_nor_removed(fleet: Fleet,
         with fleet.changed() as settings:
             settings["teams"]["beta"] = {"pools": {"testing": pool()}}
             ended = fleet.make("up")
-            assert ended.code == 1, ended.output
+            assert ended.code != 0, ended.output
             assert f"not this fleet's: {fleet.label}-beta" in ended.output
         assert not_ours.exists()
     finally:
@@ -171,7 +171,7 @@ def test_another_checkout_leaves_the_fleet_alone(fleet: Fleet, tmp_path: Path) -
     try:
         for goal in ("up", "down"):
             ended = fleet.make(goal)
-            assert ended.code == 1, ended.output
+            assert ended.code != 0, ended.output
             assert "this checkout did not deploy it" in ended.output
             assert f"{fleet.label}/api" in ended.output
     finally:
