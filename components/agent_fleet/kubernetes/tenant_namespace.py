@@ -88,7 +88,9 @@ class TenantNamespace(pulumi.ComponentResource):
         labels = object_labels(args["fleet"], "namespace", team=args["team"])
         namespace = k8s.core.v1.Namespace(
             name,
-            metadata=metadata(args["name"], None, {**labels, PURPOSE_LABEL: purpose, **POD_SECURITY}),
+            metadata=metadata(
+                args["name"], None, {**labels, PURPOSE_LABEL: purpose, **POD_SECURITY, **_mesh_membership(args)}
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
@@ -112,6 +114,11 @@ class TenantNamespace(pulumi.ComponentResource):
         ]
         self.namespace = once_there(args["name"], [namespace, quota, limits, *policies])
         self.register_outputs({"namespace": self.namespace})
+
+
+def _mesh_membership(args: TenantNamespaceArgs) -> dict[str, str]:
+    # Without the label ztunnel takes none of its traffic, and the routing's policies hold for nothing.
+    return {"istio.io/dataplane-mode": "ambient"} if args.get("ambient_mesh_enabled", False) else {}
 
 
 def _checked_purpose(args: TenantNamespaceArgs) -> str:
