@@ -94,7 +94,29 @@ def test_a_refused_setting_is_one_message_and_changes_nothing(tmp_path: Path) ->
     assert not (_CHECKOUT / ".fleet" / "Pulumi.refused.yaml").exists()
 
 
-@pytest.mark.parametrize("stack", ["dev", "prod"])
+def _without_credentials(folder: Path) -> dict[str, str]:
+    empty = {name: "" for name in os.environ if name.startswith("AWS_")}
+    return {**empty, "HOME": str(folder), "KUBECONFIG": "", "XDG_CACHE_HOME": str(Path.home() / ".cache")}
+
+
+def test_prod_is_previewed_whole_without_credentials_and_a_cluster(tmp_path: Path) -> None:
+    """Prevents a plan that only those can read who could also carry it out."""
+    code, output = _engine("preview", "--stack=prod", **_without_credentials(tmp_path))
+    assert code == 0, output
+    assert "Stand-ins, not Pulumi's own plugins, serve" in output
+    for wanted in ("+ create       Cluster", "+ create       Namespace", "+ create       Deployment", "to create"):
+        assert wanted in output
+
+
+def test_prod_is_not_deployed_without_credentials(tmp_path: Path) -> None:
+    """Prevents a state full of things that a stand-in says it has made."""
+    code, output = _engine("up", "--stack=prod", **_without_credentials(tmp_path))
+    assert code == 1, output
+    assert "Traceback" not in output
+    assert not (_CHECKOUT / ".fleet" / "state" / ".pulumi" / "stacks" / "agent-fleet" / "prod.json").exists()
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging"])
 def test_an_architecture_of_a_later_version_is_refused_in_one_message(stack: str) -> None:
     """Prevents a half previewed cloud stack that looks as if it could be deployed; needs no credentials."""
     code, output = _engine("preview", f"--stack={stack}")
