@@ -3,8 +3,9 @@
 python benchmarks/preview.py [--pools 5,50,500] [--runs 3]: a figure in each line, as JSON. Both
 programs run under Pulumi's own mocks, so that what is measured is the programs and the SDK: no engine, no provider, no
 cluster. The flat one declares what the first one was seen to declare, resource by resource, with the same inputs,
-already known and in plain mappings. So the ratio is worse than that of whole previews, whose engine and providers do the same
-work for both: the bar of 30 % is for those, and is not judged here. That the seconds for each pool stay the same is.
+already known and in plain mappings. So the ratio is worse than that of whole previews, whose engine and providers do
+the same work for both: the bar of 30 % is for those, and is not judged here. That the seconds for each pool stay the
+same is.
 """
 
 import argparse
