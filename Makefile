@@ -70,7 +70,7 @@ cluster-down: environment ## Remove that Kubernetes with everything in it
 
 .PHONY: cluster-images
 cluster-images: environment ## Give an existing cluster (kind, k3s, ...) the images that this machine's Docker has
-	@$(engine) images-import
+	@$(engine) cluster-images
 
 .PHONY: test
 test: environment ## Everything that CI runs: lint, then all tests, cheapest first; TESTS=path for a part

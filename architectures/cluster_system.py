@@ -119,7 +119,6 @@ def _database(
         "cpus": DATABASE_CPUS,
         "storage_gibibytes": settings.database.storage_gibibytes,
         "client_namespaces": clients,
-        "data_deleted_with_database": settings.database.deleted_with_fleet,
         "ambient_mesh_enabled": settings.platform.istio != "off",
         "image_pull_policy": images.pull_policy,
     }

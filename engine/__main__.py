@@ -145,15 +145,15 @@ def cluster_down() -> None:
     run(_session("local-cluster"))
 
 
-@cli.command("images-import")
+@cli.command("cluster-images")
 @_stack_option
 @click.option(
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The cluster's; as kubectl chooses."
 )
 @click.option("--context", default=None, help="The context in it; the current one if not given.")
-def images_import(stack: str, kubeconfig: Path | None, context: str | None) -> None:
+def cluster_images(stack: str, kubeconfig: Path | None, context: str | None) -> None:
     """Give an existing cluster's nodes the images that this machine's Docker has."""
-    from engine.commands.images_import import images_import as run
+    from engine.commands.cluster_images import cluster_images as run
 
     run(_session(stack), kubeconfig, context)
 

@@ -36,7 +36,7 @@ def small_settings(kubeconfig: Path, images: Mapping[str, Any], node_port: int) 
         "cluster": {"kubeconfig": str(kubeconfig), "network_canary": "report"},
         "limits": {"task_timeout_seconds": 120},
         "api": {"replicas": 1},
-        "database": {"storage_gibibytes": 1, "deleted_with_fleet": True},
+        "database": {"storage_gibibytes": 1},
         "workspace": {"storage_gibibytes": 1},
         "exposure": {"kind": "node_port", "node_port": node_port},
         "images": dict(images),

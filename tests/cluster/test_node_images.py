@@ -37,7 +37,7 @@ def test_imported_images_run_without_any_pull(node: NodeUnderTest) -> None:
 def test_without_the_stacks_images_the_command_says_which_is_missing(node: NodeUnderTest) -> None:
     """Prevents a stack trace of Docker's client where one sentence says what to build."""
     ended = node.run(
-        *(sys.executable, "-m", "engine", "images-import", "--stack", "no-such-stack"),
+        *(sys.executable, "-m", "engine", "cluster-images", "--stack", "no-such-stack"),
         *("--kubeconfig", str(node.kubeconfig)),
     )
     assert ended.returncode == 1

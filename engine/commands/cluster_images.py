@@ -11,7 +11,7 @@ from engine.commands.session import Session
 from engine.report import say
 
 
-def images_import(session: Session, kubeconfig: Path | None, context: str | None) -> None:
+def cluster_images(session: Session, kubeconfig: Path | None, context: str | None) -> None:
     """Import them, and print the settings that name them."""
     own = layout(session.paths)
     # As kubectl chooses, except that this checkout's own cluster comes before the user's default.
