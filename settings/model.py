@@ -132,7 +132,7 @@ class Database(Section):
     kind: Literal["in_cluster", "rds"] = Field(default="in_cluster", json_schema_extra=CLUSTER_ONLY)
     """`in_cluster`: a StatefulSet in the fleet's namespace. `rds`: AWS's own, on eks, with `fleet.aws.database`."""
     storage_gibibytes: WholeNumber = Field(default=10, ge=1, le=65_536, json_schema_extra=CLUSTER_ONLY)
-    """The volume of the database in the cluster. It outlives its StatefulSet, for example when `kind` becomes `rds`, and
+    """The volume of the database in the cluster. It outlives its StatefulSet, for example when `kind` is changed, and
     goes with the fleet's namespace: `make down` removes it, as on every architecture. docs/operations.md has the
     backup."""
     storage_class: KubernetesName | None = Field(default=None, json_schema_extra=CLUSTER_ONLY)
