@@ -5,8 +5,11 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from fleet_runtime.sandboxd import kubernetes_backend
 from fleet_runtime.sandboxd.backend import BackendError
+from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.kubernetes_api import RequestError
+from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
 from fleet_runtime.sandboxd.kubernetes_pod import CLAIMED_BY, Pod, read_pod
 from fleet_runtime.sandboxd.kubernetes_pods import PodCache
 from sandbox_daemon import eventually
@@ -160,6 +163,60 @@ async def test_a_pod_that_somebody_else_was_first_to_claim_is_not_tried_again_be
     assert again is not None
     assert again.version == "11"
     await watched.stop()
+
+
+class Deaf(Server):
+    """Lists its pods and answers no claim but by this error."""
+
+    def __init__(self, error: BackendError) -> None:
+        """Have one pod."""
+        super().__init__(described())
+        self.error = error
+        self.claims = 0
+        self.deleted: list[str] = []
+
+    async def patch_pod(self, _name: str, _patch: Any) -> None:
+        """Refuse."""
+        self.claims += 1
+        raise self.error
+
+    async def delete_pod(self, name: str, _uid: str | None) -> None:
+        """Write down what would be deleted."""
+        self.deleted.append(name)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(
+    "error", [BackendError("no answer"), RequestError(503, "etcd is away"), RequestError(403, "not yet")], ids=str
+)
+async def test_a_pod_whose_claim_was_not_answered_is_neither_deleted_nor_given_up(
+    error: BackendError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker may run a job in it by then; and one that was never claimed is all that this worker has."""
+    server = Deaf(error)
+    monkeypatch.setattr(kubernetes_backend, "KubernetesApi", lambda _settings: server)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    template = SandboxTemplate(image="sandbox", memory_bytes=1 << 27, scratch_bytes=1 << 20, start_timeout_seconds=5)
+    settings = KubernetesSettings(
+        kubernetes_service_host="192.0.2.1",
+        sandbox_namespace="sandboxes",
+        sandbox_selector="role=sandbox",
+        sandbox_templates={"default": template},
+    )
+
+    async def alive(_: Any) -> frozenset[str]:
+        return frozenset()
+
+    backend = kubernetes_backend.KubernetesBackend(settings, "me", alive)
+    await backend.check({"default": template})
+    for attempt in (1, 2):
+        with pytest.raises(BackendError):
+            await backend.start(f"job-{attempt}", "default", template)
+        await backend.remove(f"job-{attempt}")
+        assert server.claims == attempt
+    assert server.deleted == []
+    backend.close()
 
 
 @pytest.mark.parametrize(

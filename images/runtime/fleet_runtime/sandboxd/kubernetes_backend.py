@@ -151,16 +151,19 @@ class KubernetesBackend:
                 finally:
                     self._short_of_pods -= 1
                 continue
-            # Noted first: should this be cut off half-way, the pod is removed by this name.
+            # Noted first, so that it is not taken for a left-over meanwhile.
             self._claims[name] = pod
             try:
                 await self._api.patch_pod(pod.name, claim(pod.version, self._worker_id, datetime.now(UTC)))
-            except RequestError as error:
+            except BaseException as error:
+                # Without an answer it may be another worker's by now, so it is not deleted by this name: if the claim
+                # was made after all, the pod is found as a left-over of this worker's.
                 del self._claims[name]
-                self._cache.lost(pod)
-                if error.status not in (404, 409):
-                    raise
-                continue
+                if isinstance(error, RequestError) and error.status in (404, 409):
+                    self._cache.lost(pod)
+                    continue
+                self._cache.put_back(pod)
+                raise
             return pod
 
     def _problem(self) -> str | None:

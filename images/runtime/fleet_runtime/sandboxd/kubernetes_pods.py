@@ -79,6 +79,10 @@ class PodCache:
         self._reserved.discard(pod.uid)
         self._lost_to_others[pod.uid] = pod.version
 
+    def put_back(self, pod: Pod) -> None:
+        """Let a reserved pod be tried again: the claim says which version it means, so a second one does no harm."""
+        self._reserved.discard(pod.uid)
+
     def forget(self, pod: Pod) -> None:
         """Take a pod that was just deleted for gone, before the watch tells of it."""
         if pod.name in self._pods and self._pods[pod.name].uid == pod.uid:
