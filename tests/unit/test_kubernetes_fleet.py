@@ -79,6 +79,12 @@ def test_every_deployment_and_stateful_set_has_a_budget(fleet: Recording) -> Non
     assert budgets == {place(each) for kind in ("Deployment", "StatefulSet") for each in of_kind(fleet, kind)}
 
 
+def test_no_budget_holds_a_node_for_pods_that_are_not_ready(fleet: Recording) -> None:
+    """A pool that a canary keeps from running would keep its nodes from being replaced."""
+    for each in of_kind(fleet, "PodDisruptionBudget"):
+        assert each.inputs["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
 def test_nothing_starts_in_a_namespace_before_its_denial_quota_and_limits(fleet: Recording, preview: bool) -> None:
     """A pod that starts first is open to the network, and outside of every limit, until they come."""
     guards = {

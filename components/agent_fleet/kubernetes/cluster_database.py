@@ -82,7 +82,9 @@ class ClusterDatabase(pulumi.ComponentResource):
             metadata=described,
             # There is one: a budget of none would keep its node from ever being emptied.
             spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected)
+                max_unavailable=1,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected),
+                unhealthy_pod_eviction_policy="AlwaysAllow",
             ),
             opts=inside,
         )

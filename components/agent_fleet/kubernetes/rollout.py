@@ -69,7 +69,10 @@ def roll_out(
         placement.resource_name,
         metadata=described,
         spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-            max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=dict(placement.selector))
+            max_unavailable=1,
+            selector=k8s.meta.v1.LabelSelectorArgs(match_labels=dict(placement.selector)),
+            # Pods that are not ready serve nobody, and would keep their nodes from ever being emptied.
+            unhealthy_pod_eviction_policy="AlwaysAllow",
         ),
         opts=inside,
     )

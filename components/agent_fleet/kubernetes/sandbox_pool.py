@@ -84,7 +84,9 @@ class SandboxPool(pulumi.ComponentResource):
             name,
             metadata=metadata(pool, namespace, labels),
             spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable="25%", selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected)
+                max_unavailable="25%",
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected),
+                unhealthy_pod_eviction_policy="AlwaysAllow",
             ),
             opts=options,
         )
