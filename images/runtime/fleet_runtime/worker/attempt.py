@@ -72,6 +72,7 @@ class Abandoned:
 Verdict = Finished | Retried | HandedBack | Abandoned
 
 _FREE_REFUSALS = {"no_capacity", "shutting_down"}
+"""Nothing is wrong with the job nor with a sandbox: it waits for as long as others take, as it would in the queue."""
 _MOST_FREE_RETURNS = 20
 """Attempts after which a job that meets broken sandboxes again and again is counted as failed, so that it ends."""
 
@@ -122,7 +123,7 @@ async def _bounded(run: Awaitable[RunResult], kill: asyncio.Event, limit_seconds
 def _refused(attempt: RunningAttempt, refusal: SandboxRefused) -> Verdict:
     if attempt.reason is not None:
         return _stopped(attempt, None)
-    if refusal.code in _FREE_REFUSALS and attempt.job.attempt < _MOST_FREE_RETURNS:
+    if refusal.code in _FREE_REFUSALS:
         return HandedBack(refusal.code, delay_seconds=0.2, pause=True)
     return Retried(refusal.code, f"no sandbox could be started: {refusal.message}")
 
