@@ -90,10 +90,11 @@ def _deployment(look: Look) -> Verdict:
     if updated >= wanted and available >= wanted and surplus <= 0:
         return READY
     problems = [str(refused.get("message"))] if refused.get("status") == "True" else []
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
+    ending = bool(problems) and pods.any_ending(look.server, look.live)
+    # A quota may let new pods in only when old ones have ended their jobs, which may take longer than that deadline.
+    if progressing.get("reason") == "ProgressDeadlineExceeded" and not ending:
         problems.append(str(progressing.get("message")))
         return Verdict(False, "", [*problems, *_pod_problems(look)], hopeless=True)
-    ending = bool(problems) and pods.any_ending(look.server, look.live)
     shown = f"{min(updated, available)} of {wanted} pods updated and available"
     doubtful = bool(problems) and not ending
     return Verdict(False, shown, [*problems, *_pod_problems(look)], doubtful=doubtful)
