@@ -40,7 +40,8 @@ class _Provider(Mocks):
         raise AssertionError(f"the program called {args.token}")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        return "", dict(args.inputs)
+        made = {"hex": "00", "result": "password"} if args.typ.startswith("random:") else {}
+        return args.name, {**args.inputs, **made}
 
 
 class _Monitor(MockMonitor):
@@ -82,12 +83,13 @@ def settings(pools: int) -> Settings:
     return from_mapping(given, stack="preview", today=datetime.now(UTC).date())
 
 
-def timed(program: Callable[[], Any]) -> tuple[float, list[Declared]]:
-    """Seconds of processor time that a preview of the program takes, and what it declares."""
+def timed(program: Callable[[], Any], *, preview: bool = True) -> tuple[float, list[Declared]]:
+    """Seconds of processor time that the program takes, in a preview or an update, and what it declares."""
     kept: list[Declared] = []
     mocks = _Provider()
     asyncio.set_event_loop(asyncio.new_event_loop())
-    pulumi.runtime.set_mocks(mocks, project="agent-fleet", stack="preview", preview=True, monitor=_Monitor(mocks, kept))
+    monitor = _Monitor(mocks, kept)
+    pulumi.runtime.set_mocks(mocks, project="agent-fleet", stack="preview", preview=preview, monitor=monitor)
 
     @pulumi.runtime.test
     def run() -> Any:
