@@ -9,6 +9,11 @@ from settings.model import Settings
 SURGE_DIVISOR = 4
 """A rolling update may have a quarter more pods for a while, rounded up: Kubernetes' own default."""
 
+_MESH_SERVICES = 2
+"""What Istio's routing adds to a team's Services: `agents`, and that of the waypoint."""
+_WAYPOINT_REQUESTS, _WAYPOINT_LIMITS = (0.1, 128), (2, 1_024)
+"""CPUs and mebibytes of the waypoint's pod: Istio's own defaults."""
+
 _NODES, _IMAGE_POD_CPUS, _IMAGE_POD_MEBIBYTES, _DATABASE_CPUS = 200, 0.05, 64, 2
 
 
@@ -20,13 +25,19 @@ def pods(count: int) -> int:
 def pools_need(settings: Settings, team: Team) -> Quota:
     """What the pools of a team take in their namespace, each at its maximum."""
     pools = [(settings.agent_types[name], pool) for name, pool in team.pools.items() if name in settings.agent_types]
+    waypoints = 0 if settings.platform.istio == "off" else pods(1)
+    (least_cpus, least_memory), (most_cpus, most_memory) = _WAYPOINT_REQUESTS, _WAYPOINT_LIMITS
     return Quota(
-        requests_cpus=_cpus((pods(pool.maximum), kind.requests.cpus) for kind, pool in pools),
-        requests_memory_mebibytes=sum(pods(pool.maximum) * kind.requests.memory_mebibytes for kind, pool in pools),
-        limits_cpus=_cpus((pods(pool.maximum), kind.limits.cpus) for kind, pool in pools),
-        limits_memory_mebibytes=sum(pods(pool.maximum) * kind.limits.memory_mebibytes for kind, pool in pools),
+        requests_cpus=_cpus(
+            [(waypoints, least_cpus), *((pods(pool.maximum), kind.requests.cpus) for kind, pool in pools)]
+        ),
+        requests_memory_mebibytes=waypoints * least_memory
+        + sum(pods(pool.maximum) * kind.requests.memory_mebibytes for kind, pool in pools),
+        limits_cpus=_cpus([(waypoints, most_cpus), *((pods(pool.maximum), kind.limits.cpus) for kind, pool in pools)]),
+        limits_memory_mebibytes=waypoints * most_memory
+        + sum(pods(pool.maximum) * kind.limits.memory_mebibytes for kind, pool in pools),
         persistent_volume_claims=1 if settings.workspace.enabled else 0,
-        services=len(team.pools),
+        services=len(team.pools) + (_MESH_SERVICES if waypoints else 0),
     )
 
 

@@ -174,6 +174,15 @@ def test_a_quota_that_is_not_given_grows_with_its_pools() -> None:
     assert sandboxes_quota(given, given.teams["alpha"]).services == 0
 
 
+def test_a_quota_that_is_not_given_holds_what_routing_adds() -> None:
+    """The API server would refuse the Service of the waypoint, or its pod, after everything else was made."""
+    given = read(existing(teams=big_pools(), platform={"istio": "exists", "gateway_api": "exists"}))
+    without = pools_quota(read(existing(teams=big_pools())), given.teams["alpha"])
+    quota = pools_quota(given, given.teams["alpha"])
+    assert quota.services == 4 + 2
+    assert quota.limits_memory_mebibytes > without.limits_memory_mebibytes
+
+
 def test_an_agent_type_of_ones_own_starts_from_the_documents_figures() -> None:
     """A partial section would take the other figures from nowhere."""
     kinds = read(
