@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from fleet_runtime.sandboxd.backend import BackendError
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.kubernetes_api import RequestError
 from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
-from fleet_runtime.sandboxd.kubernetes_pod import CLAIMED_BY, Pod, read_pod
+from fleet_runtime.sandboxd.kubernetes_pod import CLAIMED_BY, Pod, claim, read_pod
 from fleet_runtime.sandboxd.kubernetes_pods import PodCache
 from sandbox_daemon import eventually
 
@@ -242,3 +243,10 @@ def test_a_pod_that_is_not_fresh_and_whole_is_never_free(changes: dict[str, Any]
     """A used sandbox mixes two tenants; a weak one has what no stranger may have."""
     assert read_pod(described()).free
     assert not read_pod(described(**changes)).free
+
+
+def test_a_claimed_pod_is_the_last_that_a_smaller_deployment_or_a_new_node_costs() -> None:
+    """Karpenter waits for pods that say so before it replaces a node for its age; without a word it takes the job."""
+    annotations = claim("1", "me", datetime.now(UTC))["metadata"]["annotations"]
+    assert annotations["karpenter.sh/do-not-disrupt"] == "true"
+    assert int(annotations["controller.kubernetes.io/pod-deletion-cost"]) > 0

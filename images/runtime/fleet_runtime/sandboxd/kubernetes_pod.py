@@ -13,6 +13,7 @@ CLAIMED_AT = "agent-fleet.claimed-at"
 CLAIMED = "agent-fleet.claimed"
 """Label, for people: `kubectl get pods -l agent-fleet.claimed=true`."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+KEPT_BY_KARPENTER = "karpenter.sh/do-not-disrupt"
 
 _STUCK = {
     "CrashLoopBackOff",
@@ -83,8 +84,16 @@ def read_pod(described: Mapping[str, Any]) -> Pod:
 
 
 def claim(version: str, owner: str, now: datetime) -> dict[str, Any]:
-    """Return the patch that claims a pod of that version; a Deployment that shrinks takes other pods first."""
-    annotations = {CLAIMED_BY: owner, CLAIMED_AT: now.isoformat(), DELETION_COST: "1000"}
+    """Return the patch that claims a pod of that version.
+
+    A Deployment that shrinks takes other pods first, and Karpenter replaces other nodes.
+    """
+    annotations = {
+        CLAIMED_BY: owner,
+        CLAIMED_AT: now.isoformat(),
+        DELETION_COST: "1000",
+        KEPT_BY_KARPENTER: "true",
+    }
     return {"metadata": {"resourceVersion": version, "annotations": annotations, "labels": {CLAIMED: "true"}}}
 
 
