@@ -79,6 +79,13 @@ def test_every_deployment_and_stateful_set_has_a_budget(fleet: Recording) -> Non
     assert budgets == {place(each) for kind in ("Deployment", "StatefulSet") for each in of_kind(fleet, kind)}
 
 
+def test_a_new_password_restarts_the_database(fleet: Recording, preview: bool) -> None:
+    """It sets its password when it starts: until then nobody who has the new one would get in."""
+    (database,) = of_kind(fleet, "StatefulSet")
+    annotations = database.inputs["spec"]["template"]["metadata"].get("annotations", {})
+    assert preview or "agent-fleet.configuration-hash" in annotations
+
+
 def test_no_budget_holds_a_node_for_pods_that_are_not_ready(fleet: Recording) -> None:
     """A pool that a canary keeps from running would keep its nodes from being replaced."""
     for each in of_kind(fleet, "PodDisruptionBudget"):

@@ -11,6 +11,7 @@ from agent_fleet.database_workload import POSTGRES_PORT, database_url, database_
 from agent_fleet.kubernetes.object_labels import metadata, object_labels, selector_labels
 from agent_fleet.kubernetes.ordering import once_there
 from agent_fleet.kubernetes.pod import PodSettings, gibibytes_quantity, pod_template, secret_data
+from agent_fleet.kubernetes.rollout import CONFIGURATION_HASH, configuration_hash
 from agent_fleet.kubernetes.traffic import ingress_from_namespaces
 from agent_fleet.workload import Reservation, Resources, Workload
 
@@ -151,6 +152,8 @@ def _stateful_set(
             pull_policy=args.get("image_pull_policy", "IfNotPresent"),
             secrets=ROLE,
             claimed_volumes=frozenset({DATA_VOLUME}),
+            # The image sets the password when it starts: without a restart a new one would be everybody's but its own.
+            annotations={CONFIGURATION_HASH: configuration_hash(secret_data([workload]))},
         ),
     )
     claim = k8s.core.v1.PersistentVolumeClaimArgs(

@@ -85,7 +85,7 @@ def roll_out(
             pull_policy=pull_policy,
             configuration=name,
             secrets=name,
-            annotations={CONFIGURATION_HASH: _hash({"configuration": configuration, "secrets": secrets})},
+            annotations={CONFIGURATION_HASH: configuration_hash({"configuration": configuration, "secrets": secrets})},
         ),
     )
     deployment = k8s.apps.v1.Deployment(
@@ -121,7 +121,7 @@ def rollout_timeouts(grace: int) -> pulumi.CustomTimeouts:
     )
 
 
-def _hash(configuration: object) -> pulumi.Output[str]:
+def configuration_hash(configuration: object) -> pulumi.Output[str]:
     """Changes whenever the configuration does, so that pods are replaced then; says nothing about it."""
 
     def digest(text: str) -> str:
