@@ -165,6 +165,8 @@ def _pool(
         "image": images.runtime,
         "database_url": system.database_url,
         "template": name,
+        "replicas": max(1, pool.minimum),
+        "autoscaled": pool.autoscaler != "none",
         "resources": pod_resources(kind.requests, kind.limits),
         "api": api_limits(settings),
         "worker": {
@@ -182,8 +184,6 @@ def _pool(
         "canary_targets": [system.database_host],
         "log_level": settings.log_level,
     }
-    if pool.autoscaler == "none":
-        args["replicas"] = pool.minimum
     if place.workspace is not None:
         args["workspace_claim"] = place.workspace
     # The role is bound before the first pod starts: a pod without it would run without it for ever.

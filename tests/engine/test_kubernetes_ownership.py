@@ -95,3 +95,36 @@ def test_an_ignored_field_stays_with_whoever_set_it(
     live = control_plane.get(path)
     assert live["spec"]["replicas"] == 4
     assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "example.invalid/two"
+
+
+def test_pods_are_kept_when_a_fixed_number_gives_way_to_an_autoscaler_and_back(
+    cluster_stack: StackProgram, control_plane: ControlPlane, namespace: str
+) -> None:
+    """Prevents a pool of ten from draining nine pods because somebody asked for an autoscaler."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/app"
+    ignoring = '\n    opts=pulumi.ResourceOptions(ignore_changes=["spec.replicas"]),'
+    forced = '"pulumi.com/patchForce": "true", "pulumi.com/skipAwait"'
+
+    def fixed(number: int) -> str:
+        return deployment(namespace, f'"replicas": {number},').replace('"pulumi.com/skipAwait"', forced)
+
+    def autoscaled(image: str) -> str:
+        return deployment(namespace, '"replicas": 2,', image=image, more=ignoring)
+
+    def replicas() -> int:
+        return control_plane.get(path)["spec"]["replicas"]
+
+    cluster_stack.write(fixed(10))
+    cluster_stack.up().succeeded()
+    cluster_stack.write(autoscaled("example.invalid/one"))
+    cluster_stack.up().succeeded()
+    assert replicas() == 10
+    control_plane.patch(f"{path}/scale", {"spec": {"replicas": 7}}, "autoscaler")
+    assert cluster_stack.up().succeeded().changes == {"unchanged": 2}
+    cluster_stack.write(autoscaled("example.invalid/two"))
+    cluster_stack.up().succeeded()
+    assert replicas() == 7
+    cluster_stack.write(fixed(10))
+    cluster_stack.preview().succeeded()
+    cluster_stack.up().succeeded()
+    assert replicas() == 10

@@ -149,14 +149,16 @@ def test_a_workers_grace_covers_the_longest_job_and_stays_within_what_the_cluste
         assert longest < pod.inputs["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] <= grace
 
 
-def test_a_pool_under_an_autoscaler_has_no_number_of_its_own(preview: bool) -> None:
-    """The next update would take back what the autoscaler did."""
+def test_the_number_of_pods_is_the_autoscalers_once_it_is_there(preview: bool) -> None:
+    """The next update would take back what it did, or a pool that is given one would fall to one pod and drain."""
     chosen = {"hpa": {}, "keda": {"minimum": 0}, "none": {"minimum": 3, "maximum": 3}}
     for autoscaler, figures in chosen.items():
         teams = {"alpha": pools("testing", autoscaler=autoscaler, **figures)}
         found = declare(existing(teams=teams, platform={"keda": "exists"}), preview=preview)
-        spec = named(found, "Deployment", f"{FLEET}-alpha", "testing").inputs["spec"]
-        assert spec.get("replicas") == (3 if autoscaler == "none" else None)
+        deployment, fixed = named(found, "Deployment", f"{FLEET}-alpha", "testing"), autoscaler == "none"
+        assert deployment.inputs["spec"]["replicas"] == {"hpa": 2, "keda": 1, "none": 3}[autoscaler]
+        assert deployment.ignored_changes == (() if fixed else ("spec.replicas",))
+        assert ("pulumi.com/patchForce" in deployment.inputs["metadata"].get("annotations", {})) is fixed
         assert bool(found.of_type("kubernetes:autoscaling/v2:HorizontalPodAutoscaler")) == (autoscaler == "hpa")
         assert bool(found.of_type("kubernetes:keda.sh/v1alpha1:ScaledObject")) == (autoscaler == "keda")
 

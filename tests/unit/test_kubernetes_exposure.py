@@ -111,7 +111,8 @@ def test_the_api_reads_its_pools_from_its_environment() -> None:
     assert settings.default_timeout_seconds == settings.max_timeout_seconds == 30
 
 
-def test_two_pods_serve_and_an_autoscaled_api_says_no_number() -> None:
+def test_two_pods_serve_and_an_autoscaled_api_only_starts_with_its_number() -> None:
     """A single pod's update fails requests; a number undoes what the autoscaler did."""
     assert named(api("cluster_ip"), "Deployment", FLEET, "api").inputs["spec"]["replicas"] == 2
-    assert "replicas" not in named(api("cluster_ip", autoscaled=True), "Deployment", FLEET, "api").inputs["spec"]
+    autoscaled = named(api("cluster_ip", autoscaled=True, replicas=3), "Deployment", FLEET, "api")
+    assert (autoscaled.inputs["spec"]["replicas"], autoscaled.ignored_changes) == (3, ("spec.replicas",))

@@ -51,6 +51,7 @@ class AgentPool(pulumi.ComponentResource):
                 parent=self,
             ),
             replicas=args.get("replicas"),
+            autoscaled=args.get("autoscaled", "replicas" not in args),
             pull_policy=args.get("image_pull_policy", "IfNotPresent"),
             after=[sandboxes],
         )

@@ -97,7 +97,9 @@ class AgentPoolArgs(TypedDict):
     template: NotRequired[str]
     """The template whose jobs are this pool's. Default `<team>-<agent_type>`."""
     replicas: NotRequired[pulumi.Input[int]]
-    """Pods. Left out: an autoscaler's to decide, one until it has."""
+    """Pods; with `autoscaled` those that it starts with. Default: one, and an autoscaler's to decide from then on."""
+    autoscaled: NotRequired[bool]
+    """Whether an autoscaler decides on the number of pods. Default: no, and yes without `replicas`."""
     resources: NotRequired[PodResourcesArgs]
     """What one pod takes."""
     api: NotRequired[ApiLimitsArgs]

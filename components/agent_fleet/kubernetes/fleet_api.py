@@ -54,7 +54,8 @@ class FleetApi(pulumi.ComponentResource):
         rollout = roll_out(
             [_workload(args, keys)],
             placement,
-            replicas=None if args.get("autoscaled", False) else args.get("replicas", 2),
+            replicas=args.get("replicas", 2),
+            autoscaled=args.get("autoscaled", False),
             pull_policy=args.get("image_pull_policy", "IfNotPresent"),
             after=api_policies(args, placement),
         )

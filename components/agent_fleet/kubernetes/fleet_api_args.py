@@ -50,7 +50,7 @@ class FleetApiArgs(TypedDict):
     teams: list[str]
     """The teams; each gets an API key."""
     replicas: NotRequired[pulumi.Input[int]]
-    """Pods. Default 2; nothing where `autoscaled` is set."""
+    """Pods; with `autoscaled` those that it starts with. Default 2."""
     autoscaled: NotRequired[bool]
     """Whether an autoscaler decides on the number of pods. Default: no."""
     resources: NotRequired[PodResourcesArgs]

@@ -18,6 +18,7 @@ from agent_fleet.kubernetes.pod import (
 from agent_fleet.workload import Workload
 
 CONFIGURATION_HASH = "agent-fleet.configuration-hash"
+PATCH_FORCE = "pulumi.com/patchForce"
 READY_SECONDS = 600
 """How long a new pod may take to be ready, a pull of its image included, before the deployment fails."""
 
@@ -50,12 +51,14 @@ def roll_out(
     placement: Placement,
     *,
     replicas: pulumi.Input[int] | None,
+    autoscaled: bool,
     pull_policy: str,
     after: Sequence[pulumi.Resource] = (),
 ) -> Rollout:
     """Declare a Deployment of pods with these workloads, and its account, configuration, secret and budget.
 
-    `replicas` None leaves the number to an autoscaler. The Deployment is made after `after` and deleted before it.
+    With `autoscaled` the number of pods starts at `replicas` (None: one) and is the autoscaler's from then on. The
+    Deployment is made after `after` and deleted before it.
     """
     name, inside = placement.name, pulumi.ResourceOptions(parent=placement.parent)
     described = metadata(name, placement.namespace, placement.labels)
@@ -90,7 +93,8 @@ def roll_out(
     )
     deployment = k8s.apps.v1.Deployment(
         placement.resource_name,
-        metadata=described,
+        # A fixed number is taken back from an autoscaler that is gone, which would otherwise own it for ever.
+        metadata=metadata(name, placement.namespace, placement.labels, None if autoscaled else {PATCH_FORCE: "true"}),
         spec=k8s.apps.v1.DeploymentSpecArgs(
             replicas=replicas,
             revision_history_limit=3,
@@ -106,6 +110,8 @@ def roll_out(
             parent=placement.parent,
             depends_on=[account, config_map, secret, *after],
             custom_timeouts=rollout_timeouts(grace_seconds(workloads)),
+            # Left out instead, it would fall to one pod when a pool with a fixed number is given an autoscaler.
+            ignore_changes=["spec.replicas"] if autoscaled else None,
         ),
     )
     return Rollout(account=account, deployment=deployment)
