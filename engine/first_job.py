@@ -1,5 +1,6 @@
 """Talks to a fleet's API as its first client: waits until it is ready, and runs a job."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -12,6 +13,7 @@ from engine.errors import UserFacingError
 
 CODE = 'print("Hello from a sandbox.")'
 _ANSWER_SECONDS = 10.0
+_HEALTH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,14 @@ class Readiness:
     reasons: str
 
 
-def _request(url: str, *, key: str = "", body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+def _request(
+    url: str,
+    *,
+    key: str = "",
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    seconds: float = _ANSWER_SECONDS + 60,
+) -> tuple[int, Any]:
     """The status and the JSON of an answer; raises OSError when there is none."""
     data = None if body is None else json.dumps(body).encode()
     every = {"Accept": "application/json", **(headers or {})}
@@ -34,10 +43,12 @@ def _request(url: str, *, key: str = "", body: Any = None, headers: dict[str, st
     # No proxy: the fleet is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=_ANSWER_SECONDS + 60) as answer:
+        with opener.open(request, timeout=seconds) as answer:
             status, text = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, text = error.code, error.read()
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"no HTTP answer: {error!r}") from error
     try:
         return status, json.loads(text)
     except ValueError:
@@ -46,7 +57,7 @@ def _request(url: str, *, key: str = "", body: Any = None, headers: dict[str, st
 
 def health(url: str) -> tuple[int, Any]:
     """The status and the JSON of GET /health; raises OSError where nothing answers."""
-    return _request(f"{url}/health")
+    return _request(f"{url}/health", seconds=_HEALTH_SECONDS)
 
 
 def readiness(url: str) -> Readiness:

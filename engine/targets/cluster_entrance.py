@@ -1,6 +1,7 @@
 """A way from this machine to the API of a fleet in a cluster."""
 
 import contextlib
+import itertools
 import socket
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -69,17 +70,19 @@ def _standing(client: ClusterClient, found: Mapping[str, Any], outputs: Mapping[
     answering: list[str] = []
 
     def there() -> bool:
-        answering[:] = [host for host in hosts if _answers(host, ports[0])]
+        # Whoever answers gets the API keys, and any process of this machine may have that port.
+        urls = (f"http://{host}:{ports[0]}" for host in hosts if _answers(host, ports[0]))
+        answering[:] = itertools.islice(filter(_is_fleet, urls), 1)
         return bool(answering)
 
-    return f"http://{answering[0]}:{ports[0]}" if wait(there, _NODE_PORT_SECONDS) else ""
+    return answering[0] if wait(there, _NODE_PORT_SECONDS) else ""
 
 
 def _is_fleet(url: str) -> bool:
-    """Whether it is an API of ours that answers there, and not a router's or another site's page."""
+    """Whether it is an API of ours that answers there, and not a router or another site; no key is shown to it."""
     with contextlib.suppress(OSError):
         status, answer = first_job.health(url)
-        return status == 200 and isinstance(answer, dict)
+        return status == 200 and isinstance(answer, dict) and answer.get("status") == "ok"
     return False
 
 
