@@ -72,6 +72,10 @@ class Paths:
         """The way to a cluster that the stack made; mode 600."""
         return self.fleet / f"{stack}.kubeconfig"
 
+    def cluster_identity(self, stack: str) -> Path:
+        """Which cluster the stack is in, where it did not make it itself; mode 600."""
+        return self.fleet / f"{stack}.cluster"
+
     def lock(self, stack: str) -> Path:
         """Held by the command that changes this stack."""
         return self.fleet / "locks" / f"{stack}.lock"

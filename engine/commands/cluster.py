@@ -10,6 +10,7 @@ from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.file_lock import held
 from engine.report import Report, say
+from engine.targets import cluster_identity
 from engine.versions import KUBERNETES
 
 
@@ -51,6 +52,7 @@ def stop(session: Session, report: Report = say) -> bool:
     conflicts.check_machine(place)
     with held(session.paths.lock("cluster"), busy=_lock_error()):
         removal.remove(place, report)
+        cluster_identity.forget_cluster(session.paths, place.kubeconfig)
     return True
 
 

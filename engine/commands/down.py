@@ -7,6 +7,7 @@ from engine import configuration, convergence
 from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.file_lock import held
+from engine.pulumi_cli import PulumiCli
 from engine.report import say
 from engine.targets import choice
 from engine.targets.target import Place, Target
@@ -24,9 +25,11 @@ def down(session: Session, *, force: bool = False) -> None:
             place.refuse_foreign_removal(session.state)
         convergence.end_abandoned_engine(session.paths.engine_process(session.stack), say)
         existed = session.state.exists()
-        if existed:
-            _destroy(session, target, place)
+        cli = _destroy(session, target, place) if existed else None
         removed = place.remove_all() if place is not None else 0
+        if existed:
+            # Last: without a state, what a removal that was cut off leaves would look like another checkout's.
+            _drop_state(session, cli)
         _forget(session)
         if place is not None and (existed or removed) and (notice := place.what_stays()):
             say(notice)
@@ -43,8 +46,11 @@ def _find(session: Session, target: Target, *, force: bool) -> Place | None:
         return None
 
 
-def _destroy(session: Session, target: Target, place: Place | None) -> None:
-    """Have the engine destroy the stack; where it cannot, do without it for what the fleet's label finds."""
+def _destroy(session: Session, target: Target, place: Place | None) -> PulumiCli | None:
+    """Have the engine destroy the stack; where it cannot, do without it for what the fleet's label finds.
+
+    Returns the engine; None where nothing needs one.
+    """
     state = session.state
     cli = target.engine("down") if state.resources() or not state.readable() else None
     try:
@@ -67,6 +73,11 @@ def _destroy(session: Session, target: Target, place: Place | None) -> None:
                 error.remedy,
             ) from error
         say(f"The engine could not destroy the stack ({error.message.splitlines()[0]}): removing its objects by label.")
+    return cli
+
+
+def _drop_state(session: Session, cli: PulumiCli | None) -> None:
+    """Remove the stack from the state."""
     configuration.project(session.paths)
     if cli is None or cli.run("stack", "rm", "--yes", "--force").returncode:
         for path in session.state.checkpoint.parent.glob(f"{session.stack}.json*"):
@@ -80,6 +91,7 @@ def _forget(session: Session) -> None:
         paths.endpoint(session.stack),
         paths.configuration(session.stack),
         paths.kubeconfig(session.stack),
+        paths.cluster_identity(session.stack),
     ):
         path.unlink(missing_ok=True)
     with held(paths.stacks_lock):

@@ -27,6 +27,7 @@ def up(session: Session, settings_file: Path | None) -> None:
         place.check_before(settings)
         target.prepare_images(place)
         cli = target.engine("up")
+        target.occupy()
         configuration.copy(session.paths, session.stack, settings_file)
         refresh = _converge(session, cli, place)
         say(f"Deploying the stack {session.stack}.")

@@ -132,15 +132,15 @@ class FleetObjects:
         answer = self._client.get("/api/v1/namespaces", labelSelector=f"{FLEET_LABEL}={self._fleet}")
         return sorted(item["metadata"]["name"] for item in answer["items"])
 
-    def at_work(self) -> list[str]:
-        """The fleet's Deployments and StatefulSets that have a ready pod."""
+    def deployed(self) -> list[str]:
+        """The fleet's Deployments and StatefulSets that stay; also those without a ready pod, as after a reboot."""
         paths = ("/apis/apps/v1/deployments", "/apis/apps/v1/statefulsets")
         answers = self._client.get_all(paths, labelSelector=f"{FLEET_LABEL}={self._fleet}")
         return sorted(
             f"{item['metadata']['namespace']}/{item['metadata']['name']}"
             for answer in answers.values()
             for item in answer["items"]
-            if item.get("status", {}).get("readyReplicas") and "deletionTimestamp" not in item["metadata"]
+            if "deletionTimestamp" not in item["metadata"]
         )
 
     def remove(self, objects: Iterable[ClusterObject]) -> int:

@@ -32,8 +32,8 @@ class ClusterPlace:
         return self._client.server
 
     def _foreign(self, state: StackState) -> list[str]:
-        """What runs under the fleet's name and is another checkout's: a killed run leaves a state, however little."""
-        return [] if state.exists() else self._objects.at_work()
+        """What is deployed under the fleet's name and is another checkout's: a killed run leaves a state."""
+        return [] if state.exists() else self._objects.deployed()
 
     @property
     def packages(self) -> frozenset[str]:
@@ -42,21 +42,22 @@ class ClusterPlace:
 
     def refuse_foreign_fleet(self, state: StackState) -> None:
         """Refuse to take the place of a fleet of this name that another checkout deployed."""
-        if running := self._foreign(state):
+        if theirs := self._foreign(state):
             raise UserFacingError(
-                f"A fleet {self._fleet} runs in this cluster already, and this checkout did not deploy it: "
-                f"{', '.join(running)}.",
+                f"A fleet {self._fleet} is in this cluster already, and this checkout did not deploy it: "
+                f"{', '.join(theirs)}.",
                 "Choose another name (STACK=..., with its own settings file), or run `make down` in the checkout that "
                 f"deployed it. If that is gone: `make down STACK={self._stack} FORCE=yes` here removes the fleet with "
-                "its jobs.",
+                f"its jobs, and `kubectl delete deployments,statefulsets -A -l {FLEET_LABEL}={self._fleet}` its "
+                "programs only, so that `make up` goes on with its jobs.",
             )
 
     def refuse_foreign_removal(self, state: StackState) -> None:
         """Refuse to remove a fleet of this name that another checkout deployed."""
-        if running := self._foreign(state):
+        if theirs := self._foreign(state):
             raise UserFacingError(
-                f"A fleet {self._fleet} runs in this cluster, and this checkout did not deploy it: "
-                f"{', '.join(running)}. Nothing was removed.",
+                f"A fleet {self._fleet} is in this cluster, and this checkout did not deploy it: "
+                f"{', '.join(theirs)}. Nothing was removed.",
                 "Run `make down` in the checkout that deployed it. If that is gone: "
                 f"`make down STACK={self._stack} FORCE=yes` removes the fleet with its jobs.",
             )

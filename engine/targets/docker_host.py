@@ -28,6 +28,9 @@ class DockerHost:
         client = docker_daemon.ensure_daemon(say, self._session.paths)
         return DockerPlace(client, self._session.stack, self._session.fleet, say)
 
+    def occupy(self) -> None:
+        """Nothing: what the state holds is looked for by its ids."""
+
     def find(self, state: StackState) -> Place | None:
         """Docker if it runs; None where it does not and the stack left nothing in it."""
         if docker_daemon.situation().answer is Answer.RUNNING:

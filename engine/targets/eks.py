@@ -140,6 +140,9 @@ class Eks:
         run = self.engine("up").run("stack", "output", "--json", "--show-secrets")
         return _kubeconfig(json.loads(run.stdout)) if run.returncode == 0 else ""
 
+    def occupy(self) -> None:
+        """Nothing: the state holds the cluster itself."""
+
     def find(self, state: StackState) -> Place | None:
         """The stack's cluster; None where nothing was ever made."""
         if not state.exists():

@@ -104,10 +104,14 @@ class Target(Protocol):
         """The place for `make up`, made ready where that can be done; raises UserFacingError where it cannot."""
         ...
 
+    def occupy(self) -> None:
+        """Write down which place `reach` reached, before anything is declared in it."""
+        ...
+
     def find(self, state: StackState) -> Place | None:
         """The place as it is, nothing started. None where there is none and `state` says that nothing was left there.
 
-        Raises UserFacingError where something was left in a place that does not answer.
+        Raises UserFacingError where something was left in a place that does not answer, or in another.
         """
         ...
 
