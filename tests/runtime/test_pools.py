@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from calls import fields, problem, run
+from calls import fields, problem, result, run
+from fleet_runtime.api.pools import Routes
 from fleet_runtime.config import ApiSettings
 from psycopg.rows import dict_row
 from pydantic import ValidationError
@@ -141,6 +142,47 @@ def test_an_api_of_one_pool_leaves_the_fleets_keys_alone(pools: Stack, keys: dic
     until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="the API of one pool to be ready")
     with psycopg.connect(pools.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM api_keys WHERE listed").fetchone() == (len(keys),)
+
+
+def test_a_key_used_for_another_agent_type_is_refused(pools: Stack, keys: dict[str, str]) -> None:
+    """The job that was first sent with it runs in another pool: its result is not the one that was asked for."""
+    job = {"language": "python", "code": "print(1)", "idempotency_key": "which-pool"}
+    with caller(pools, keys, "tenant-2") as client:
+        first = client.post("/execute", json=job, headers={"agent-type": "security"})
+        again = client.post("/execute", json=job, headers={"agent-type": "security"})
+        assert first.json()["id"] == again.json()["id"]
+        assert fields(client.post("/execute", json=job, headers={"agent-type": "testing"})) == {"idempotency_key"}
+    # The API of one pool is that pool's by its address: its callers need not name it.
+    url = start_another_api(pools, {"FLEET_TENANT": "tenant-2", "FLEET_AGENT_TYPE": "security", "FLEET_POOLS": "[]"})
+    until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="the API of one pool to be ready")
+    with caller(pools, keys, "tenant-2") as client:
+        client.base_url = httpx.URL(url)
+        assert client.post("/execute", json=job).json()["id"] == first.json()["id"]
+
+
+def test_the_body_alone_counts_where_no_pool_is_named() -> None:
+    """A fleet without pools ignores the header, and a repeated request must find its job after an upgrade too."""
+    single = Routes(ApiSettings.model_validate({"database_url": "postgresql://host/database"}))
+    assert single.request_sha256(b"body", "testing") == b"body"
+    several = Routes(ApiSettings.model_validate({"database_url": "postgresql://host/database", "pools": POOLS}))
+    assert several.request_sha256(b"body", None) == b"body"
+    assert several.request_sha256(b"body", "testing") != several.request_sha256(b"body", "security")
+
+
+def test_a_job_whose_pool_is_removed_runs_in_the_tenants_default_pool(pools: Stack, keys: dict[str, str]) -> None:
+    """The whole way: a job is queued for a pool that the settings lost, and a waiting client gets its result."""
+    with caller(pools, keys, "tenant-0") as client:
+        # The documentation pool has no worker, so the job is still queued.
+        job = {"language": "python", "code": "print(6 * 7)"}
+        stranded = client.post("/execute", json=job, headers={"agent-type": "documentation"}).json()["id"]
+        with psycopg.connect(pools.database_url) as connection:
+            connection.execute("INSERT INTO stranded_templates VALUES ('removed', now() - interval '2 minutes')")
+            connection.execute(
+                "UPDATE jobs SET template = 'removed', available_at = now() - interval '2 minutes' WHERE id = %s",
+                (stranded,),
+            )
+        assert result(client, stranded, wait=30)["stdout"] == "42\n"
+        assert template_of(pools, stranded) == "default"
 
 
 @pytest.mark.parametrize(

@@ -116,11 +116,17 @@ class ApiSettings(DatabaseSettings):
     queue_limit: int = Field(default=10_000, ge=1)
     """Queued jobs of one tenant in one pool; above it, 429."""
 
+    large_bodies: int = Field(default=4, ge=1, le=1_000)
+    """Bodies above a megabyte that are held at once; each takes about 90 MB while it is read."""
+
     bootstrap_keys: tuple[BootstrapKey, ...] = ()
     key_cache_seconds: float = Field(default=1.0, ge=0, le=2)
     """How long a key's state may be remembered: a revoked key is refused after this time at the latest."""
 
     sweep_seconds: float = Field(default=5, gt=0)
+    stranded_seconds: float = Field(default=3_600, ge=60)
+    """How long after a pool was removed its queued jobs wait for it to come back, where no other pool takes them."""
+
     lease_renew_seconds: float = Field(default=10, gt=0)
     database_connections: int = Field(default=8, ge=2, le=100)
     drain_seconds: float = Field(default=10, ge=0)
@@ -145,6 +151,15 @@ class ApiSettings(DatabaseSettings):
     def templates(self) -> tuple[str, ...]:
         """The templates that jobs may be sent to, each once."""
         return tuple(dict.fromkeys(pool.template for pool in self.pools)) or (self.template,)
+
+    @property
+    def unlisted_key_seconds(self) -> float:
+        """How long a bootstrap key is valid after the last API listed it.
+
+        Where APIs are replaced one by one, an old one that restarts does not list the newest keys, so it must not
+        revoke them; the others list them again and again.
+        """
+        return 60 if self.pools else 0
 
     @property
     def pinned(self) -> bool:

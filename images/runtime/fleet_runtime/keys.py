@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fleet_runtime.config import BootstrapKey
 from fleet_runtime.database import Database
@@ -29,11 +30,31 @@ WITH given AS (
 ), unlisted AS (
     UPDATE api_keys SET listed = false
     WHERE bootstrap AND listed AND key_id NOT IN (SELECT key_id FROM given)
+      AND listed_at <= now() - make_interval(secs => %(unlisted_seconds)s)
 )
 INSERT INTO api_keys (key_id, tenant, sha256, bootstrap, listed)
-SELECT key_id, tenant, sha256, true, true FROM given
-ON CONFLICT (key_id) DO UPDATE SET tenant = excluded.tenant, sha256 = excluded.sha256, listed = true
+SELECT key_id, tenant, sha256, true, true FROM given ORDER BY key_id
+ON CONFLICT (key_id) DO UPDATE SET tenant = excluded.tenant, sha256 = excluded.sha256, listed = true, listed_at = now()
 WHERE api_keys.bootstrap
+"""
+
+# The keys are locked first, and skipped where another replica is at them: two with lists in another order would wait
+# for each other.
+_KEEP = """
+WITH given AS (
+    SELECT * FROM unnest(%(key_ids)s::text[], %(digests)s::text[]) AS given(key_id, sha256)
+), due AS (
+    SELECT api_keys.key_id, given.key_id IS NOT NULL AS listed
+    FROM api_keys LEFT JOIN given ON given.key_id = api_keys.key_id
+    WHERE bootstrap AND CASE
+        WHEN given.key_id IS NULL
+            THEN api_keys.listed AND listed_at <= now() - make_interval(secs => %(unlisted_seconds)s)
+        ELSE api_keys.sha256 = given.sha256
+            AND (NOT api_keys.listed OR listed_at <= now() - make_interval(secs => %(unlisted_seconds)s / 4)) END
+    FOR UPDATE OF api_keys SKIP LOCKED
+)
+UPDATE api_keys SET listed = due.listed, listed_at = CASE WHEN due.listed THEN now() ELSE listed_at END
+FROM due WHERE api_keys.key_id = due.key_id
 """
 
 _CREATE = """
@@ -76,14 +97,16 @@ class KeyStore:
         found = await self._database.tuples(_FIND, {"key_id": key_id})
         return (found[0][0], found[0][1]) if found else None
 
-    async def synchronise(self, keys: Sequence[BootstrapKey]) -> None:
-        """Make the deployment's own keys these, exactly; one that an operator has revoked stays revoked."""
-        parameters = {
-            "tenants": [key.tenant for key in keys],
-            "key_ids": [key.key_id for key in keys],
-            "digests": [key.sha256 for key in keys],
-        }
-        await self._database.tuples(_SYNC, parameters)
+    async def synchronise(self, keys: Sequence[BootstrapKey], unlisted_seconds: float = 0) -> None:
+        """Make the deployment's own keys these; one that an operator has revoked stays revoked.
+
+        Others that nobody has listed for `unlisted_seconds` are valid no longer.
+        """
+        await self._database.tuples(_SYNC, _parameters(keys, unlisted_seconds))
+
+    async def keep(self, keys: Sequence[BootstrapKey], unlisted_seconds: float) -> None:
+        """Do so again and again, so that the keys stay listed while a process that lists them lives."""
+        await self._database.tuples(_KEEP, _parameters(keys, unlisted_seconds))
 
     async def create(self, tenant: str) -> str:
         """Make a key for a tenant, and the tenant if it is new; returns the key, which cannot be had again."""
@@ -101,6 +124,15 @@ class KeyStore:
         """Return (key id, tenant, created, valid) of every key."""
         rows = await self._database.tuples(_LIST, {})
         return [(key_id, tenant, created.isoformat(), valid) for key_id, tenant, created, valid in rows]
+
+
+def _parameters(keys: Sequence[BootstrapKey], unlisted_seconds: float) -> dict[str, Any]:
+    return {
+        "tenants": [key.tenant for key in keys],
+        "key_ids": [key.key_id for key in keys],
+        "digests": [key.sha256 for key in keys],
+        "unlisted_seconds": unlisted_seconds,
+    }
 
 
 class Authenticator:

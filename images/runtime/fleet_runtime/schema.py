@@ -56,6 +56,7 @@ api_keys = Table(
     Column("listed", Boolean, nullable=False, server_default=_false),
     Column("created_at", _time, nullable=False, server_default=_now),
     Column("revoked_at", _time),
+    Column("listed_at", _time, nullable=False, server_default=_now),
 )
 
 jobs = Table(
@@ -155,4 +156,12 @@ workers = Table(
     Column("draining", Boolean, nullable=False, server_default=_false),
     Column("started_at", _time, nullable=False, server_default=_now),
     Column("heartbeat_at", _time, nullable=False, server_default=_now),
+)
+
+# Templates of queued jobs that no API lists and no worker claims, from when this was first seen.
+stranded_templates = Table(
+    "stranded_templates",
+    metadata,
+    Column("template", Text, primary_key=True),
+    Column("since", _time, nullable=False, server_default=_now),
 )

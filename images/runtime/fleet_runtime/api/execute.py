@@ -109,7 +109,7 @@ def _job(
         template=template,
         language=intake.language,
         payload=intake.payload,
-        body_sha256=intake.body_sha256,
+        body_sha256=runtime.routes.request_sha256(intake.body_sha256, request.headers.get(HEADER)),
         request_id=request.scope.get("fleet.request_id", ""),
         timeout_seconds=intake.timeout_seconds,
         max_attempts=intake.max_attempts,

@@ -1,5 +1,6 @@
 """Which pool a job goes to: by the tenant of its key and the header `agent-type`."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,12 @@ HEADER = "agent-type"
 _SHOWN_CHARACTERS = 63
 
 
+def default_templates(settings: ApiSettings) -> dict[str, str]:
+    """Return by tenant the template of its jobs that name no agent type; tenants that must name one have none."""
+    tenants = [pool.tenant for pool in settings.pools]
+    return {pool.tenant: pool.template for pool in settings.pools if pool.default or tenants.count(pool.tenant) == 1}
+
+
 class Routes:
     """The pools of this API. Without any, every job goes to the one template, and the header says nothing."""
 
@@ -17,6 +24,7 @@ class Routes:
         """Sort the pools by tenant."""
         self._template = settings.template
         self._agent_type = settings.agent_type
+        self._defaults = default_templates(settings)
         self._pools: dict[str, dict[str, Pool]] = {}
         for pool in settings.pools:
             self._pools.setdefault(pool.tenant, {})[pool.agent_type] = pool
@@ -31,12 +39,20 @@ class Routes:
         if not own:
             raise _refused(agent_type, f"tenant {tenant!r} has no pool in this fleet; add one to the fleet's settings")
         if agent_type is None:
-            pool = next((pool for pool in own.values() if pool.default or len(own) == 1), None)
+            template = self._defaults.get(tenant)
         else:
-            pool = own.get(agent_type)
-        if pool is None:
+            template = own[agent_type].template if agent_type in own else None
+        if template is None:
             raise _refused(agent_type, f"tenant {tenant!r} has pools for {', '.join(sorted(own))}; send one of them")
-        return pool.template
+        return template
+
+    def request_sha256(self, body_sha256: bytes, agent_type: str | None) -> bytes:
+        """Hash a request's body with the pool that it was sent to, as given: a changed default is no other request.
+
+        Where no pool was named, and where there are none, the body's hash stands as it is.
+        """
+        given = (agent_type if self._pools else None) or self._agent_type
+        return body_sha256 if given is None else hashlib.sha256(body_sha256 + given.encode()).digest()
 
 
 def header_parameter(settings: ApiSettings) -> Mapping[str, Any] | None:

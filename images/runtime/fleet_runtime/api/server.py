@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fleet_runtime.api.app import create_app
 from fleet_runtime.api.readiness import FRESH_SECONDS
 from fleet_runtime.api.runtime import ApiRuntime
+from fleet_runtime.api.upkeep import run_upkeep
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.doorbell import Bell, PostgresDoorbell
@@ -51,6 +52,8 @@ async def serve(settings: ApiSettings) -> None:
         asyncio.create_task(runtime.waiters.run()),
         asyncio.create_task(_sweep(runtime)),
     ]
+    if settings.pools:
+        background.append(asyncio.create_task(run_upkeep(runtime)))
     api = make_server(create_app(runtime), shutdown_seconds=settings.drain_seconds)
     metrics = make_server(observation_app(observer.metrics, observer.health))
     serving_metrics = asyncio.create_task(metrics.serve(sockets=[private]))
@@ -81,7 +84,7 @@ async def _prepare(runtime: ApiRuntime, url: str) -> None:
             await asyncio.to_thread(migrate, url)
             if not runtime.settings.pinned:
                 # Keys that are not listed are revoked, so one API alone may do this: the one that is told them.
-                await runtime.keys.synchronise(runtime.settings.bootstrap_keys)
+                await runtime.keys.synchronise(runtime.settings.bootstrap_keys, runtime.settings.unlisted_key_seconds)
             runtime.prepared.set()
         except (SQLAlchemyError, DatabaseAway) as error:
             log.warning("database_not_ready", error=type(error).__name__, detail=str(error).splitlines()[0][:200])

@@ -1,0 +1,44 @@
+"""What the API of all pools does beside answering: it stands for its pools and its keys, and moves stranded jobs."""
+
+import asyncio
+import random
+
+import structlog
+
+from fleet_runtime.api.pools import default_templates
+from fleet_runtime.api.runtime import ApiRuntime
+from fleet_runtime.database import DatabaseAway
+from fleet_runtime.doorbell import Bell
+from fleet_runtime.store.stranded import StrandedJobs
+
+log = structlog.get_logger()
+
+
+async def run_upkeep(runtime: ApiRuntime) -> None:
+    """Go round about every `sweep_seconds`, until cancelled; does nothing before the schema is in place."""
+    settings = runtime.settings
+    stranded = StrandedJobs(
+        runtime.database,
+        templates=settings.templates,
+        homes=default_templates(settings),
+        lost_seconds=settings.stranded_seconds,
+    )
+    await runtime.prepared.wait()
+    while True:
+        # Spread out, so that replicas which started together do not sweep together.
+        await asyncio.sleep(settings.sweep_seconds * random.uniform(0.75, 1.0))  # noqa: S311
+        try:
+            await runtime.keys.keep(settings.bootstrap_keys, settings.unlisted_key_seconds)
+            moved = await stranded.sweep()
+        except DatabaseAway as error:
+            log.warning("upkeep_failed", error=str(error))
+            continue
+        for bell, what, ids in (
+            (Bell.QUEUED, "rerouted", moved.rerouted),
+            (Bell.ENDED, "without_pool", moved.ended),
+        ):
+            runtime.metrics.swept.labels(what).inc(len(ids))
+            if ids:
+                runtime.doorbell.ring(bell, ids)
+        if moved.rerouted or moved.ended:
+            log.warning("stranded_jobs_moved", rerouted=len(moved.rerouted), ended=len(moved.ended))
