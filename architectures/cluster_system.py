@@ -173,4 +173,7 @@ def _api_args(
         args["gateway"] = {"name": exposure.gateway_name, "namespace": exposure.gateway_namespace}
     if exposure.node_port is not None:
         args["node_port"] = exposure.node_port
+    if settings.platform.istio != "off":
+        args["ambient_mesh_enabled"] = True
+        args["waypoint_namespaces"] = [pools_namespace(fleet, team) for team in settings.teams]
     return args

@@ -15,6 +15,7 @@ from agent_fleet import (
     WorkspaceClaim,
     WorkspaceClaimArgs,
 )
+from agent_fleet.kubernetes.agent_routing import WAYPOINT
 
 from architectures.cluster_system import FleetSystem, api_limits
 from architectures.foundation import Foundation
@@ -82,10 +83,6 @@ def _pools_namespace_args(
     fleet: str, name: str, team: Team, settings: Settings, foundation: Foundation, system: FleetSystem
 ) -> TenantNamespaceArgs:
     limits, mesh = settings.container_limits, settings.platform.istio != "off"
-    callers = [system_namespace(fleet), *settings.exposure.client_namespaces]
-    if mesh:
-        # The waypoint, through which all requests come, is in the namespace itself.
-        callers.append(pools_namespace(fleet, name))
     args: TenantNamespaceArgs = {
         "fleet": fleet,
         "name": pools_namespace(fleet, name),
@@ -98,11 +95,13 @@ def _pools_namespace_args(
             "maximum_cpu": millicpus(limits.maximum_cpus),
             "maximum_memory": mebibytes(limits.maximum_memory_mebibytes),
         },
-        "ingress_from_namespaces": callers,
+        "ingress_from_namespaces": [system_namespace(fleet), *settings.exposure.client_namespaces],
         "metrics_from_namespaces": settings.cluster.monitoring_namespaces,
         "pod_identity_enabled": foundation.pod_identity_enabled,
         "ambient_mesh_enabled": mesh,
     }
+    if mesh:
+        args["waypoint"] = {"name": WAYPOINT, "api_namespace": system_namespace(fleet)}
     if system.database_cidrs:
         args["database_cidrs"] = system.database_cidrs
     else:
@@ -252,6 +251,7 @@ def _routing(
             "pools": list(team.pools),
             "default_service": f"api.{system_namespace(fleet)}.svc.cluster.local",
             "caller_namespaces": [system_namespace(fleet), *settings.exposure.client_namespaces],
+            "metrics_namespaces": settings.cluster.monitoring_namespaces,
         },
         opts=pulumi.ResourceOptions.merge(place.after, pulumi.ResourceOptions(depends_on=pools)),
     )

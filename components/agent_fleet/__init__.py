@@ -49,7 +49,12 @@ if TYPE_CHECKING:
     from agent_fleet.kubernetes.platform_args import IstioArgs, KarpenterArgs, KedaArgs, PlatformArgs
     from agent_fleet.kubernetes.pool_autoscaler import PoolAutoscaler
     from agent_fleet.kubernetes.sandbox_pool import SandboxPool, SandboxPoolArgs
-    from agent_fleet.kubernetes.tenant_namespace import EgressArgs, TenantNamespace, TenantNamespaceArgs
+    from agent_fleet.kubernetes.tenant_namespace import (
+        EgressArgs,
+        TenantNamespace,
+        TenantNamespaceArgs,
+        WaypointArgs,
+    )
     from agent_fleet.kubernetes.workspace import WorkspaceClaim, WorkspaceClaimArgs
 
 __all__ = [
@@ -124,6 +129,7 @@ __all__ = [
     "SharedWorkspaceArgs",
     "TenantNamespace",
     "TenantNamespaceArgs",
+    "WaypointArgs",
     "WorkerArgs",
     "WorkspaceClaim",
     "WorkspaceClaimArgs",
@@ -249,6 +255,7 @@ _HOMES = {
         "EgressArgs",
         "TenantNamespace",
         "TenantNamespaceArgs",
+        "WaypointArgs",
     ),
     "kubernetes.workspace": (
         "WorkspaceClaim",

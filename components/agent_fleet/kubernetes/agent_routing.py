@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from agent_fleet.execution_workloads import METRICS_PORT, WORKER_METRICS_PORT
 from agent_fleet.kubernetes.agent_routing_args import AgentRoutingArgs, RouteArgs
 from agent_fleet.kubernetes.object_labels import metadata, object_labels
 from agent_fleet.kubernetes.route_rules import pool_policy, request_routes
@@ -45,7 +46,7 @@ class AgentRouting(pulumi.ComponentResource):
         gate: list[pulumi.Resource] = [entry]
         if mode == AMBIENT:
             gate.append(self._waypoint(name))
-        gate += self._callers(name, mode, [namespace_name, *args.get("caller_namespaces", [fleet])])
+        gate += self._callers(name, mode, [namespace_name, *args.get("caller_namespaces", [fleet])], args)
         gate += [
             self._custom(
                 f"{name}-{service}",
@@ -105,8 +106,13 @@ class AgentRouting(pulumi.ComponentResource):
             labels={"istio.io/waypoint-for": "service"},
         )
 
-    def _callers(self, name: str, mode: str, namespaces: Sequence[str]) -> list[pulumi.Resource]:
-        rules = [{"from": [{"source": {"namespaces": list(dict.fromkeys(namespaces))}}]}]
+    def _callers(
+        self, name: str, mode: str, namespaces: Sequence[str], args: AgentRoutingArgs
+    ) -> list[pulumi.Resource]:
+        rules: list[dict[str, Any]] = [_from(namespaces)]
+        # Metrics are read from the pods themselves, past the waypoint.
+        metrics = {"operation": {"ports": [str(METRICS_PORT), str(WORKER_METRICS_PORT)]}}
+        watchers = list(args.get("metrics_namespaces", ()))
         found = [
             self._custom(
                 f"{name}-encryption",
@@ -121,7 +127,7 @@ class AgentRouting(pulumi.ComponentResource):
                 "security.istio.io/v1",
                 "AuthorizationPolicy",
                 "callers",
-                {"action": "ALLOW", "rules": rules},
+                {"action": "ALLOW", "rules": [*rules, *([{**_from(watchers), "to": [metrics]}] if watchers else [])]},
             ),
         ]
         if mode == AMBIENT:
@@ -156,6 +162,10 @@ class AgentRouting(pulumi.ComponentResource):
             spec=spec,
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
         )
+
+
+def _from(namespaces: Sequence[str]) -> dict[str, Any]:
+    return {"from": [{"source": {"namespaces": list(dict.fromkeys(namespaces))}}]}
 
 
 def check_routes(routes: Sequence[RouteArgs], pools: Sequence[str]) -> None:

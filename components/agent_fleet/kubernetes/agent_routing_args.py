@@ -63,6 +63,9 @@ class AgentRoutingArgs(TypedDict):
     """`ambient` (the default: a waypoint and the nodes' ztunnel) or `istio-cni` (side-cars)."""
     caller_namespaces: NotRequired[Sequence[str]]
     """Namespaces whose workloads may call: ingress, monitoring, clients. Default: the fleet's own."""
+    metrics_namespaces: NotRequired[Sequence[str]]
+    """Namespaces whose workloads may read the pods' metrics, and nothing else. They must be in the mesh. Default:
+    none."""
     connection_limits: NotRequired[ConnectionLimitsArgs]
     """How much one pool is sent at once."""
     delay: NotRequired[DelayArgs]

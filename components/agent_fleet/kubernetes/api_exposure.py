@@ -6,7 +6,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from agent_fleet.execution_workloads import API_PORT, METRICS_PORT
-from agent_fleet.kubernetes import traffic
+from agent_fleet.kubernetes import mesh_traffic, traffic
+from agent_fleet.kubernetes.agent_routing import WAYPOINT
 from agent_fleet.kubernetes.fleet_api_args import FleetApiArgs
 from agent_fleet.kubernetes.object_labels import metadata
 from agent_fleet.kubernetes.rollout import Placement
@@ -64,10 +65,14 @@ def api_policies(args: FleetApiArgs, placement: Placement) -> list[k8s.networkin
     clients, watchers = list(args.get("client_namespaces", ())), list(args.get("metrics_from_namespaces", ()))
     specs: dict[str, k8s.networking.v1.NetworkPolicySpecArgs] = {}
     if args["exposure"] == "node_port":
-        specs["allow-clients-of-api"] = traffic.ingress_from_anywhere([API_PORT], placement.selector)
+        specs["allow-clients-of-api"] = traffic.ingress_from_anywhere([API_PORT], placement.selector, mesh=mesh)
     elif clients:
         specs["allow-clients-of-api"] = traffic.ingress_from_namespaces(
             clients, [API_PORT], pods=placement.selector, mesh=mesh
+        )
+    if waypoints := list(args.get("waypoint_namespaces", ())):
+        specs["allow-waypoints-to-api"] = mesh_traffic.ingress_from_waypoints(
+            WAYPOINT, dict(placement.selector), waypoints
         )
     if watchers:
         specs["allow-metrics-of-api"] = traffic.ingress_from_namespaces(

@@ -68,6 +68,8 @@ class FleetApiArgs(TypedDict):
     """Namespaces whose pods may read the metrics. Default: none."""
     ambient_mesh_enabled: NotRequired[bool]
     """Whether it is in Istio's ambient mesh, whose traffic comes on port 15008. Default: no."""
+    waypoint_namespaces: NotRequired[Sequence[str]]
+    """Namespaces of teams whose waypoint sends it what no pool takes, in the ambient mesh. Default: none."""
     host: NotRequired[str]
     """The host name, for `ingress` and `gateway`."""
     tls_secret: NotRequired[str]

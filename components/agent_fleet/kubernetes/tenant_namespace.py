@@ -7,9 +7,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from agent_fleet.execution_workloads import API_PORT, METRICS_PORT, WORKER_METRICS_PORT
-from agent_fleet.kubernetes import traffic
+from agent_fleet.kubernetes import mesh_traffic, traffic
 from agent_fleet.kubernetes.namespace_limits import ContainerLimitsArgs, QuotaArgs, container_limits, quota_hard
-from agent_fleet.kubernetes.object_labels import PURPOSE_LABEL, metadata, object_labels
+from agent_fleet.kubernetes.object_labels import PURPOSE_LABEL, metadata, object_labels, selector_labels
 from agent_fleet.kubernetes.ordering import once_there
 from agent_fleet.kubernetes.pod_security import POD_SECURITY
 
@@ -21,6 +21,15 @@ class EgressArgs(TypedDict):
     """The addresses. The metadata addresses (169.254.0.0/16) are always taken out of it."""
     ports: list[int]
     """TCP ports."""
+
+
+class WaypointArgs(TypedDict):
+    """The pod through which Istio's ambient mesh routes a team's requests."""
+
+    name: str
+    """The Gateway's name: `waypoint`, where an `AgentRouting` declares it."""
+    api_namespace: str
+    """The namespace of the fleet's API, which takes the requests that are for no pool."""
 
 
 class TenantNamespaceArgs(TypedDict):
@@ -55,6 +64,8 @@ class TenantNamespaceArgs(TypedDict):
     """Whether the pods may reach EKS Pod Identity's agent (169.254.170.23). Default: no."""
     ambient_mesh_enabled: NotRequired[bool]
     """Whether the namespace is in Istio's ambient mesh, whose traffic comes on port 15008. Default: no."""
+    waypoint: NotRequired[WaypointArgs]
+    """The waypoint in the namespace, for `pools` in the ambient mesh. Default: none."""
     egress: NotRequired[list[EgressArgs]]
     """What else the pods may connect to. Default: nothing."""
 
@@ -68,6 +79,7 @@ _NOT_FOR_SANDBOXES = (
     "api_server_cidrs",
     "pod_identity_enabled",
     "ambient_mesh_enabled",
+    "waypoint",
     "egress",
 )
 
@@ -158,6 +170,10 @@ def _policies(purpose: str, args: TenantNamespaceArgs) -> dict[str, k8s.networki
         found["allow-pod-identity"] = traffic.pod_identity()
     if mesh:
         found["allow-mesh-probes"] = traffic.mesh_probes()
+    if (waypoint := args.get("waypoint")) is not None:
+        name, pools = waypoint["name"], selector_labels(args["fleet"], "pool")
+        found["allow-waypoint"] = mesh_traffic.waypoint_to_its_targets(args["fleet"], name, waypoint["api_namespace"])
+        found["allow-from-waypoint"] = mesh_traffic.ingress_from_waypoints(name, pools)
     for number, egress in enumerate(args.get("egress", []), start=1):
         found[f"allow-egress-{number}"] = traffic.to_addresses([egress["cidr"]], list(egress["ports"]))
     return found

@@ -49,9 +49,9 @@ def ingress_from_namespaces(
     return _ingress(peers, _ports([*ports, MESH_PORT] if mesh else ports), pods)
 
 
-def ingress_from_anywhere(ports: list[int], pods: Mapping[str, str]) -> _Spec:
+def ingress_from_anywhere(ports: list[int], pods: Mapping[str, str], *, mesh: bool = False) -> _Spec:
     """Connections from inside and outside of the cluster to the pods with these labels."""
-    return _ingress(None, _ports(ports), pods)
+    return _ingress(None, _ports([*ports, MESH_PORT] if mesh else ports), pods)
 
 
 def database(fleet: str, namespace: str | None, cidrs: list[str], *, mesh: bool = False) -> _Spec:
