@@ -10,7 +10,8 @@ from fleet_runtime.sandboxd.backend import BackendError, Sandbox
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.frames import encode_frame
 from fleet_runtime.sandboxd.metrics import Metrics
-from fleet_runtime.sandboxd.pool import RefusedError, TemplatePool
+from fleet_runtime.sandboxd.pool import TemplatePool
+from fleet_runtime.sandboxd.refused import RefusedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandbox_daemon import MEBIBYTE, eventually
@@ -262,3 +263,46 @@ async def test_a_pool_on_a_shared_stock_keeps_its_warm_ones_and_no_more() -> Non
     await settled(pool)
     assert pool.counts["warm"] == 1
     await pool.close()
+
+
+async def test_a_pool_that_keeps_none_warm_releases_its_idle_ones_and_still_serves_jobs() -> None:
+    """A worker may drain for an hour: pods that it keeps claimed all the while are what its successor lacks."""
+    backend = PretendBackend(shared=True)
+    pool = pool_of(backend, warm=3, maximum=6)
+    pool.open()
+    await settled(pool)
+    running = pool.take()
+    assert running is not None
+    pool.keep_none_warm()
+    assert pool.counts["warm"] == 0
+
+    async def released() -> bool:
+        return set(backend.existing) == {running.name} and pool.counts["starting"] == pool.counts["removing"] == 0
+
+    await eventually(released, 5, f"the idle ones to be released: {pool.counts}")
+    # The backend is looked at every few seconds, which opens the pool again each time.
+    pool.open()
+    late = await pool.wait(asyncio.get_running_loop().time() + 5)
+    pool.release(late)
+    await eventually(released, 5, f"nothing to be kept after a job: {pool.counts}")
+    pool.release(running)
+    await eventually(lambda: _nothing(pool, backend), 5, "the last one to be released")
+    pool.open()
+    assert pool.counts["starting"] == 0
+    await pool.close()
+
+
+async def test_a_sandbox_that_becomes_ready_after_that_is_not_kept() -> None:
+    """A start that is under way when the worker begins to drain would leave one claimed for good."""
+    backend = PretendBackend(shared=True)
+    pool = pool_of(backend, warm=2, maximum=4)
+    pool.open()
+    assert pool.counts["starting"] == 2
+    pool.keep_none_warm()
+    await eventually(lambda: _nothing(pool, backend), 5, "what was being started to be released")
+    assert pool.counts["warm"] == 0
+    await pool.close()
+
+
+async def _nothing(pool: TemplatePool, backend: PretendBackend) -> bool:
+    return not backend.existing and pool.counts["starting"] == pool.counts["removing"] == 0

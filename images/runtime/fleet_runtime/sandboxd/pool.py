@@ -14,6 +14,7 @@ from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.demand import Demand
 from fleet_runtime.sandboxd.frames import FrameError, read_frame
 from fleet_runtime.sandboxd.metrics import Metrics
+from fleet_runtime.sandboxd.refused import RefusedError
 
 _STARTS_AT_ONCE = 3
 _REFILL_DELAY_SECONDS = 0.01
@@ -22,16 +23,6 @@ _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _REMOVAL_ATTEMPTS = 5
 
 _log = structlog.get_logger(__name__)
-
-
-class RefusedError(Exception):
-    """A job is not started, and nothing of it ran; `code` is one of the protocol's."""
-
-    def __init__(self, code: str, message: str) -> None:
-        """Keep both parts."""
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class TemplatePool:
@@ -59,6 +50,7 @@ class TemplatePool:
         self._refill: asyncio.TimerHandle | None = None
         self._paused = True
         self._closed = False
+        self._warm = template.warm
         self.known: set[str] = set()
         """Names of all containers that this pool has begun to create and not yet seen removed."""
 
@@ -89,6 +81,11 @@ class TemplatePool:
             _log.error("sandbox_template_unusable", template=self.name, problem=problem)
         self._paused, self._problem, self._failures = True, problem, 0
         self._refuse_waiting("start_failed", problem)
+
+    def keep_none_warm(self) -> None:
+        """Destroy the sandboxes that wait and make new ones for waiting jobs only, from now on."""
+        self._warm = 0
+        self._give_up_idle()
 
     def take(self) -> Sandbox | None:
         """Return a warm sandbox if there is one; it counts as running until `release`."""
@@ -136,16 +133,19 @@ class TemplatePool:
         """Refuse what waits, destroy everything, and return when all of it is gone."""
         self._closed = self._paused = True
         self._refuse_waiting("shutting_down", "sandboxd is shutting down")
-        for watcher in self._watchers.values():
-            watcher.cancel()
-        self._watchers.clear()
-        while self._idle:
-            self._dispose(self._idle.popleft())
+        self._give_up_idle()
         for sandbox in list(self._running.values()):
             sandbox.abort()
             self.release(sandbox)
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+
+    def _give_up_idle(self) -> None:
+        for watcher in self._watchers.values():
+            watcher.cancel()
+        self._watchers.clear()
+        while self._idle:
+            self._dispose(self._idle.popleft())
 
     def _timed_out(self) -> RefusedError:
         seconds = f"{self.template.start_timeout_seconds:g} s"
@@ -175,7 +175,7 @@ class TemplatePool:
 
         Not so where others draw on the same stock: what one keeps beyond its due, they lack.
         """
-        return self.template.warm if self._backend.shared else max(self.template.warm, self._demand.ahead())
+        return self._warm if self._backend.shared else max(self._warm, self._demand.ahead())
 
     def _fill(self) -> None:
         """Start what is missing, as far as the maximum and good sense allow."""
@@ -221,7 +221,7 @@ class TemplatePool:
         self._ready(sandbox)
 
     def _ready(self, sandbox: Sandbox) -> None:
-        surplus = self._backend.shared and len(self._idle) >= self.template.warm and not self._waiting
+        surplus = self._backend.shared and len(self._idle) >= self._warm and not self._waiting
         if self._closed or surplus:
             self._dispose(sandbox)
             return

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from fleet_runtime.sandboxd.pool import RefusedError
+from fleet_runtime.sandboxd.refused import RefusedError
 
 _MAXIMUM_TIMEOUT_SECONDS = 7 * 24 * 3600
 _MAXIMUM_JOB_ID_CHARACTERS = 200

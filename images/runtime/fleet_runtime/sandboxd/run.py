@@ -10,8 +10,9 @@ import structlog
 from fleet_runtime.sandboxd.backend import Backend, Sandbox
 from fleet_runtime.sandboxd.frames import FrameError, encode_frame, read_frame
 from fleet_runtime.sandboxd.metrics import Metrics
-from fleet_runtime.sandboxd.pool import RefusedError, TemplatePool
+from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.protocol import MAXIMUM_OUTPUT_BYTES, ProtocolError, encode_message, read_message
+from fleet_runtime.sandboxd.refused import RefusedError
 from fleet_runtime.sandboxd.request import Request
 
 _KILL_SECONDS = 1.0

@@ -15,8 +15,9 @@ import structlog
 from fleet_runtime.sandboxd.backend import Backend, BackendError
 from fleet_runtime.sandboxd.config import SandboxdSettings
 from fleet_runtime.sandboxd.metrics import Metrics
-from fleet_runtime.sandboxd.pool import RefusedError, TemplatePool
+from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.protocol import ProtocolError, encode_message, read_message
+from fleet_runtime.sandboxd.refused import RefusedError
 from fleet_runtime.sandboxd.request import parse_request
 from fleet_runtime.sandboxd.run import Run
 
@@ -70,6 +71,11 @@ class Sandboxd:
     def stop(self) -> None:
         """Begin to shut down."""
         self._stopping.set()
+
+    def keep_none_warm(self) -> None:
+        """Give up the sandboxes that wait, and make others for jobs that are there only: few more will come."""
+        for pool in self._pools.values():
+            pool.keep_none_warm()
 
     async def run(self) -> None:
         """Serve until `stop`, then destroy every sandbox."""

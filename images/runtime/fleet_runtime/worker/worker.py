@@ -42,12 +42,14 @@ class Worker:
         doorbell: Doorbell,
         sandboxes: Sandboxes,
         metrics: WorkerMetrics,
+        on_drain: Callable[[], None] | None = None,
     ) -> None:
-        """Put the parts together; `run` starts them."""
+        """Put the parts together; `run` starts them. `on_drain` is called once no more jobs are taken."""
         self._settings = settings
         self._doorbell = doorbell
         self._sandboxes = sandboxes
         self._metrics = metrics
+        self._on_drain = on_drain
         self._claims = Claims(
             database, worker_id=settings.worker_id, template=settings.template, lease_seconds=settings.lease_seconds
         )
@@ -273,6 +275,8 @@ class Worker:
         await self._health.beat()
         # A claim that is under way may still bring jobs.
         await asyncio.wait({claiming}, timeout=10)
+        if self._on_drain is not None:
+            self._on_drain()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.drain_seconds)
         for attempt in self._running.values():
