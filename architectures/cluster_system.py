@@ -147,9 +147,10 @@ def _api_args(
                 "agent_type": agent_type,
                 "template": pool_name(name, agent_type),
                 "default": agent_type == (team.default_pool or next(iter(team.pools))),
+                "scales_from_zero": pool.autoscaler == "keda" and pool.minimum == 0,
             }
             for name, team in settings.teams.items()
-            for agent_type in team.pools
+            for agent_type, pool in team.pools.items()
         ],
         "teams": list(settings.teams),
         "replicas": settings.api.replicas,

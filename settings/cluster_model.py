@@ -70,7 +70,7 @@ class PodLimits(Section):
     cpus: Number = Field(default=0.5, ge=0.01, le=256)
     """CPUs."""
     memory_mebibytes: WholeNumber = Field(default=512, ge=16, le=1_048_576)
-    """Memory."""
+    """Memory. At least 384: half is the API's, and one request with 16 MiB of files takes up to 192 there."""
 
 
 class AgentSandbox(Section):
@@ -87,21 +87,19 @@ class AgentSandbox(Section):
 
 
 class AgentType(Section):
-    """One agent type: what its pods and its sandboxes may use (H3, H7). A pod has two containers, the API that serves
-    this type and the worker that runs its jobs; each gets half."""
+    """One agent type: what its pods (H3) and its sandboxes (H7) may use. A pod has two containers, the API that serves
+    this type and the worker that runs its jobs; each gets half. The agents' own code runs in the sandboxes."""
 
     requests: Requests = Requests()
     limits: PodLimits = PodLimits()
     sandbox: AgentSandbox = AgentSandbox()
 
 
-# H7 gives testing half of what implementation has. Its request is twice the least that H8 allows a container.
+# H7 gives testing half of what implementation has. Its figures are for the agents' code, which runs in the sandboxes;
+# the programs of a pool need the same memory whatever they run.
 DOCUMENTED_AGENT_TYPES: Mapping[str, Mapping[str, Any]] = {
     "implementation": {},
-    "testing": {
-        "requests": {"cpus": 0.2, "memory_mebibytes": 256},
-        "limits": {"cpus": 0.25, "memory_mebibytes": 256},
-    },
+    "testing": {"sandbox": {"memory_mebibytes": 256, "cpus": 0.25, "scratch_mebibytes": 128}},
     "security": {},
     "documentation": {},
 }
@@ -135,7 +133,8 @@ class Pool(Section):
     memory_percent: WholeNumber = Field(default=80, ge=10, le=100)
     """Average memory use that `hpa` aims at, in percent of the request (H4)."""
     concurrency: WholeNumber = Field(default=1, ge=1, le=100)
-    """Jobs that one pod runs at once (H7: ten agents are ten pods)."""
+    """Jobs that one pod runs at once (H7: ten agents are ten pods). The worker's memory, half of the agent type's
+    `limits.memory_mebibytes`, must hold them: 80 MiB, and 64 MiB for each."""
     warm: WholeNumber = Field(default=1, ge=0, le=100)
     """Sandboxes that one pod claims ahead of need, each ready within milliseconds."""
     sandboxes: WholeNumber = Field(default=20, ge=1, le=10_000)

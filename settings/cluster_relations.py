@@ -10,7 +10,7 @@ from settings.violation import Violation
 LONGEST_NAMESPACE = 63
 GRACE_MARGIN_SECONDS = 60
 """What a pod takes to stop on top of its longest job: to leave the Service, hand back its jobs and end its sandboxes.
-The components' own margins are below it."""
+The components' own margins are not above it."""
 
 
 def pool_violations(settings: Settings) -> Iterator[Violation]:

@@ -14,6 +14,7 @@ from settings.eks_relations import (
     queue_violations,
     version_violations,
 )
+from settings.memory_relations import memory_violations
 from settings.model import Settings
 from settings.violation import Violation
 
@@ -113,6 +114,7 @@ RELATIONS = (
 _CLUSTER = (
     pool_violations,
     agent_type_violations,
+    memory_violations,
     quota_violations,
     time_violations,
     exposure_violations,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from agent_fleet.container_memory import large_bodies
 from agent_fleet.execution_args import ApiLimits, ExecutionServiceArgs, WorkerLimits
 from agent_fleet.sandbox_spec import SandboxSpec, whole_number
 from agent_fleet.workload import (
@@ -123,6 +124,7 @@ def api_workload(
             "FLEET_RESULT_TTL_SECONDS": _number(limits["result_ttl_seconds"]),
             "FLEET_TOMBSTONE_TTL_SECONDS": _number(limits["tombstone_ttl_seconds"]),
             "FLEET_QUEUE_LIMIT": _number(limits["queue_limit"]),
+            "FLEET_LARGE_BODIES": _number(whole_number(resources.memory_mebibytes).apply(large_bodies)),
             **(routing or {}),
         },
         secret_environment=secrets,
@@ -142,9 +144,13 @@ def worker_workload(
     *,
     resources: Resources = _WORKER_RESOURCES,
     metrics_port: int = METRICS_PORT,
+    stop_margin_seconds: int = WORKER_STOP_MARGIN_SECONDS,
     networks: tuple[pulumi.Input[str], ...] = (),
 ) -> Workload:
-    """A worker: claims jobs and hands them to sandboxes that it cannot create itself."""
+    """A worker: claims jobs and hands them to sandboxes that it cannot create itself.
+
+    `stop_margin_seconds` is from the end of its drain until it is killed.
+    """
     health = HttpTarget(port="worker-metrics", path="/health")
     return Workload(
         name=name,
@@ -156,7 +162,7 @@ def worker_workload(
         probe=_probe(health, metrics_port),
         # The worker has no more to say about itself: what it can run is the API's answer, from the worker's heartbeat.
         readiness=Probe(target=TcpTarget(port=health.port)),
-        stop_grace_seconds=limits["drain_seconds"] + WORKER_STOP_MARGIN_SECONDS,
+        stop_grace_seconds=limits["drain_seconds"] + stop_margin_seconds,
         environment={
             **_common(program),
             "FLEET_METRICS_LISTEN": f"0.0.0.0:{metrics_port}",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from agent_fleet.container_memory import jobs_that_fit
 from cluster_stacks import eks, existing
 from hypothesis import strategies as st
 
@@ -10,9 +11,11 @@ NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 
 
 @st.composite
-def _pool(draw: st.DrawFn) -> dict[str, Any]:
+def _pool(draw: st.DrawFn, kind: dict[str, Any]) -> dict[str, Any]:
     autoscaler = draw(st.sampled_from(["hpa", "keda", "none"]))
-    maximum, concurrency, warm = draw(st.integers(1, 40)), draw(st.integers(1, 8)), draw(st.integers(0, 3))
+    memory = kind.get("limits", {}).get("memory_mebibytes", 512)
+    maximum, warm = draw(st.integers(1, 40)), draw(st.integers(0, 3))
+    concurrency = draw(st.integers(1, min(8, jobs_that_fit(memory // 2))))
     least = 0 if autoscaler == "keda" else 1
     return {
         "autoscaler": autoscaler,
@@ -33,7 +36,7 @@ def _agent_type(draw: st.DrawFn) -> dict[str, Any]:
         "requests": {"cpus": cpus / 1_000, "memory_mebibytes": memory},
         "limits": {
             "cpus": draw(st.integers(cpus, 4_000)) / 1_000,
-            "memory_mebibytes": draw(st.integers(memory, 4_096)),
+            "memory_mebibytes": draw(st.integers(max(384, memory), 4_096)),
         },
         "sandbox": {
             "memory_mebibytes": sandbox,
@@ -44,9 +47,9 @@ def _agent_type(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def _team(draw: st.DrawFn) -> dict[str, Any]:
+def _team(draw: st.DrawFn, kinds: dict[str, Any]) -> dict[str, Any]:
     names = draw(st.lists(st.sampled_from(AGENT_TYPES), min_size=1, max_size=4, unique=True))
-    team: dict[str, Any] = {"pools": {name: draw(_pool()) for name in names}}
+    team: dict[str, Any] = {"pools": {name: draw(_pool(kinds.get(name, {}))) for name in names}}
     if draw(st.booleans()):
         team["default_pool"] = draw(st.sampled_from(names))
     return team
@@ -79,9 +82,10 @@ def accepted_cluster(draw: st.DrawFn) -> dict[str, Any]:
     longest = draw(st.integers(1, 86_400))
     # No name within another, so that no two pools have one template and no namespace is another's.
     teams = draw(st.lists(NAMES, min_size=1, max_size=2, unique_by=lambda name: name[0]))
+    kinds = {name: draw(_agent_type()) for name in draw(st.sets(st.sampled_from(AGENT_TYPES)))}
     given: dict[str, Any] = {
-        "teams": {"alpha": None, **{name: draw(_team()) for name in teams}},
-        "agent_types": {name: draw(_agent_type()) for name in draw(st.sets(st.sampled_from(AGENT_TYPES)))},
+        "teams": {"alpha": None, **{name: draw(_team(kinds)) for name in teams}},
+        "agent_types": kinds,
         "limits": {"max_concurrent_agents": 100_000, "task_timeout_seconds": longest},
         "api": {"default_timeout_seconds": min(60, longest), "replicas": draw(st.integers(1, 100))},
         "cluster": {

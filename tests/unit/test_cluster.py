@@ -141,12 +141,26 @@ def test_the_fleets_api_knows_every_pool_and_one_default_for_each_team(fleet: Re
     assert defaults == {"alpha": "implementation", "beta": "security"}
 
 
+def test_the_fleets_api_knows_which_pools_start_from_no_pod(preview: bool) -> None:
+    """It would never be ready while such a pool has no work, or be ready while another's workers are gone."""
+    figures = {"testing": {"autoscaler": "keda", "minimum": 0}, "security": {"autoscaler": "keda"}, "review": {}}
+    given = existing(teams={"alpha": {"pools": figures}}, agent_types={"review": {}}, platform={"keda": "exists"})
+    found = declare(given, preview=preview)
+    (config,) = [
+        each.inputs["data"]["api.FLEET_POOLS"]
+        for each in found.of_type("kubernetes:core/v1:ConfigMap")
+        if "api.FLEET_POOLS" in each.inputs["data"]
+    ]
+    listed = {each["agent_type"]: each["scales_from_zero"] for each in json.loads(config)}
+    assert listed == {"testing": True, "security": False, "review": False}
+
+
 def test_a_workers_grace_covers_the_longest_job_and_stays_within_what_the_cluster_allows(preview: bool) -> None:
     """Jobs would be killed at every update, or the cluster would cut the drain short."""
     for longest, grace in ((60, 120), (3_600, 7_200), (86_400, 90_000)):
         given = existing(limits={"task_timeout_seconds": longest}, cluster={"longest_grace_seconds": grace})
         pod = named(declare(given, preview=preview), "Deployment", f"{FLEET}-alpha", "testing")
-        assert longest < pod.inputs["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] <= grace
+        assert longest + 55 < pod.inputs["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] <= grace
 
 
 def test_the_number_of_pods_is_the_autoscalers_once_it_is_there(preview: bool) -> None:

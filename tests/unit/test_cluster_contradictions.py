@@ -13,8 +13,8 @@ WEB = {"host": "fleet.test", "client_namespaces": ["ingress"]}
 SMALL_SANDBOX_QUOTA = {
     "requests_cpus": 13,
     "limits_cpus": 13,
-    "requests_memory_mebibytes": 12_800,
-    "limits_memory_mebibytes": 12_799,
+    "requests_memory_mebibytes": 6_400,
+    "limits_memory_mebibytes": 6_399,
 }
 
 
@@ -66,15 +66,15 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     (
         "a limit under its request",
-        existing(agent_types={"testing": {"requests": {"cpus": 0.3}}}),
+        existing(agent_types={"testing": {"requests": {"cpus": 0.6}}}),
         "agent_types.testing.limits.cpus",
-        "0.25, under",
+        "0.5, under",
     ),
     (
         "memory under its request",
-        existing(agent_types={"testing": {"requests": {"memory_mebibytes": 300}}}),
+        existing(agent_types={"testing": {"requests": {"memory_mebibytes": 600}}}),
         "agent_types.testing.limits.memory_mebibytes",
-        "256, under",
+        "512, under",
     ),
     (
         "a container under the LimitRange",
@@ -89,6 +89,21 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "allowed up to 4096",
     ),
     (
+        "a pod that one large job kills",
+        existing(agent_types={"testing": {"limits": {"memory_mebibytes": 383}}}),
+        "agent_types.testing.limits.memory_mebibytes",
+        "given 383; each of a pod's two containers gets half of it, and a job with 16 MiB of files, which anybody may "
+        "send, takes up to 192 in the API and 144 in the worker: allowed from 384",
+    ),
+    (
+        "more jobs than the worker's memory holds",
+        existing(teams=one_pool(concurrency=3, sandboxes=40)),
+        f"{POOL}.concurrency",
+        "given 3; the worker has 256 MiB, half of fleet.agent_types.testing.limits.memory_mebibytes, and takes 80 and "
+        "64 for each job with 16 MiB of files: allowed up to 2, or raise "
+        "fleet.agent_types.testing.limits.memory_mebibytes to 544",
+    ),
+    (
         "a sandbox over the LimitRange",
         existing(agent_types={"testing": {"sandbox": {"cpus": 3}}}),
         "agent_types.testing.sandbox.cpus",
@@ -98,13 +113,13 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "scratch space that leaves no memory",
         existing(agent_types={"testing": {"sandbox": {"scratch_mebibytes": 300}}}),
         "agent_types.testing.sandbox.scratch_mebibytes",
-        "allowed up to 256",
+        "allowed up to 128",
     ),
     (
         "a quota under its pools",
         existing(teams={"alpha": {"quota": {"requests_cpus": 1}}}),
         "teams.alpha.quota.requests_cpus",
-        "allowed from 2.6",
+        "allowed from 3.25",
     ),
     (
         "a quota without a place for the workspace",
@@ -118,8 +133,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
             teams={
                 "alpha": {
                     "sandbox_quota": {
-                        "limits_memory_mebibytes": 12_799,
-                        "requests_memory_mebibytes": 12_800,
+                        "limits_memory_mebibytes": 6_399,
+                        "requests_memory_mebibytes": 6_400,
                         "limits_cpus": 13,
                         "requests_cpus": 13,
                     }
@@ -127,7 +142,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
             }
         ),
         "teams.alpha.sandbox_quota.limits_memory_mebibytes",
-        "allowed from 12800",
+        "allowed from 6400",
     ),
     (
         "a job longer than a pod may take to stop",

@@ -156,7 +156,14 @@ def test_the_defaults_are_the_documents_figures_of_a_cluster() -> None:
     assert (kind.limits.cpus, kind.limits.memory_mebibytes) == (0.5, 512)
     assert given.workspace.storage_gibibytes == 100
     assert set(given.agent_types) == {"implementation", "testing", "security", "documentation"}
-    assert given.agent_types["testing"].limits.memory_mebibytes == 256
+    testing = given.agent_types["testing"]
+    assert (testing.requests, testing.limits) == (kind.requests, kind.limits)
+    assert (kind.sandbox.cpus, kind.sandbox.memory_mebibytes) == (0.5, 512)
+    assert (testing.sandbox.cpus, testing.sandbox.memory_mebibytes, testing.sandbox.scratch_mebibytes) == (
+        0.25,
+        256,
+        128,
+    )
     quota = pools_quota(given, given.teams["alpha"])
     assert (quota.requests_cpus, quota.requests_memory_mebibytes) == (4, 8_192)
     assert (quota.limits_cpus, quota.limits_memory_mebibytes) == (8, 16_384)
@@ -167,9 +174,9 @@ def test_a_quota_that_is_not_given_grows_with_its_pools() -> None:
     """H8 holds for one pool; four types of ten agents do not fit in it."""
     given = read(existing(teams=big_pools()))
     quota = pools_quota(given, given.teams["alpha"])
-    # 13 pods of each type while they are updated: three of 500m and 512Mi, one of 250m and 256Mi.
-    assert quota.limits_cpus == 13 * (3 * 0.5 + 0.25)
-    assert quota.limits_memory_mebibytes == 13 * (3 * 512 + 256)
+    # 13 pods of each of the four types while they are updated, of 500m and 512Mi.
+    assert quota.limits_cpus == 13 * 4 * 0.5
+    assert quota.limits_memory_mebibytes == 13 * 4 * 512
     assert quota.persistent_volume_claims == 10
     assert sandboxes_quota(given, given.teams["alpha"]).services == 0
 
@@ -186,11 +193,11 @@ def test_a_quota_that_is_not_given_holds_what_routing_adds() -> None:
 def test_an_agent_type_of_ones_own_starts_from_the_documents_figures() -> None:
     """A partial section would take the other figures from nowhere."""
     kinds = read(
-        existing(agent_types={"review": {"limits": {"cpus": 1}}, "testing": {"limits": {"cpus": 1}}})
+        existing(agent_types={"review": {"limits": {"cpus": 1}}, "testing": {"sandbox": {"cpus": 1}}})
     ).agent_types
     assert kinds["review"].limits.memory_mebibytes == 512
-    assert kinds["testing"].limits.memory_mebibytes == 256
-    assert kinds["testing"].limits.cpus == 1
+    assert kinds["testing"].sandbox.memory_mebibytes == 256
+    assert kinds["testing"].sandbox.cpus == 1
 
 
 def test_the_target_of_a_cluster_is_an_existing_one_unless_another_is_given() -> None:

@@ -111,6 +111,15 @@ def test_the_api_reads_its_pools_from_its_environment() -> None:
     assert settings.default_timeout_seconds == settings.max_timeout_seconds == 30
 
 
+def test_an_api_that_one_large_request_would_kill_is_refused() -> None:
+    """Every tenant's requests would fail whenever one of them sends 16 MiB of files."""
+    least = {"requests_memory": "128Mi", "limits_memory": "192Mi"}
+    found = api("cluster_ip", resources=least)
+    assert configuration(found, named(found, "Deployment", FLEET, "api"), "api")["FLEET_LARGE_BODIES"] == "1"
+    with pytest.raises(ValueError, match=r"resources\.limits_memory is '191Mi'"):
+        api("cluster_ip", resources={**least, "limits_memory": "191Mi"})
+
+
 def test_two_pods_serve_and_an_autoscaled_api_only_starts_with_its_number() -> None:
     """A single pod's update fails requests; a number undoes what the autoscaler did."""
     assert named(api("cluster_ip"), "Deployment", FLEET, "api").inputs["spec"]["replicas"] == 2

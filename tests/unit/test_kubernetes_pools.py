@@ -99,6 +99,9 @@ def test_whatever_a_pool_accepts_holds_together(values: dict[str, Any]) -> None:
     assert api.default_timeout_seconds <= api.max_timeout_seconds <= worker.drain_seconds
     assert worker.drain_seconds < spec["terminationGracePeriodSeconds"] < int(deployment.timeouts["delete"][:-1])
     assert worker.sandbox_backend == "kubernetes"
+    memory = mebibytes(containers(spec)["api"]["resources"]["limits"]["memory"])
+    # As measured: idle, and with each body of 16 MiB.
+    assert api.large_bodies == 1 or 82 + api.large_bodies * 87 < memory
     template = pods.sandbox_templates[worker.template]
     assert template.maximum == worker.concurrency + template.warm
 

@@ -108,6 +108,7 @@ def test_every_setting_reaches_the_program_that_it_is_for(deploy: Deploy, previe
         "FLEET_MAX_TIMEOUT_SECONDS": "301",
         "FLEET_MAX_ATTEMPTS": "5",
         "FLEET_QUEUE_LIMIT": "62",
+        "FLEET_LARGE_BODIES": "3",
         "FLEET_RESULT_TTL_SECONDS": "63",
         "FLEET_TOMBSTONE_TTL_SECONDS": "64",
     }

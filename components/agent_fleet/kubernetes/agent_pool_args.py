@@ -45,7 +45,7 @@ class PoolWorkerArgs(TypedDict, total=False):
     """How the pool's workers hold jobs."""
 
     concurrency: int
-    """Jobs that one worker runs at once. Default 4 (D10). Plain: the sandboxes follow from it."""
+    """Jobs that one worker runs at once. Default 2, which the default memory holds. Plain: sandboxes follow from it."""
     warm: int
     """Sandboxes that one worker keeps claimed ahead of need. Default 1."""
     longest_job_seconds: int

@@ -6,10 +6,12 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from agent_fleet.api_keys import ApiKey, bootstrap_keys, make_api_key
+from agent_fleet.container_memory import API_LEAST_MEBIBYTES
 from agent_fleet.execution_workloads import Program, api_workload
 from agent_fleet.kubernetes.agent_pool_args import (
     DEFAULT_LONGEST_JOB_SECONDS,
     DEFAULT_ROUTED_SECONDS,
+    PodResourcesArgs,
     api_limits,
     pod_resources,
 )
@@ -17,8 +19,9 @@ from agent_fleet.kubernetes.api_exposure import api_policies, api_url, api_way_i
 from agent_fleet.kubernetes.fleet_api_args import FleetApiArgs
 from agent_fleet.kubernetes.object_labels import metadata, object_labels, selector_labels
 from agent_fleet.kubernetes.ordering import once_there
+from agent_fleet.kubernetes.quantities import mebibytes
 from agent_fleet.kubernetes.rollout import Placement, roll_out
-from agent_fleet.workload import Workload
+from agent_fleet.workload import Resources, Workload
 
 ROLE = "api"
 
@@ -36,7 +39,8 @@ class FleetApi(pulumi.ComponentResource):
     def __init__(self, name: str, args: FleetApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the API; see `FleetApiArgs`.
 
-        Raises ValueError for a way in that lacks what it needs, and for a pool of a team that is not there.
+        Raises ValueError for a way in that lacks what it needs, for a pool of a team that is not there, and for memory
+        that one large request would exceed.
         """
         super().__init__("agent-fleet:index:FleetApi", name, {}, opts)
         check_exposure(args)
@@ -84,12 +88,22 @@ def _workload(args: FleetApiArgs, keys: list[ApiKey]) -> Workload:
         program,
         api_limits(args.get("api", {}), args.get("longest_job_seconds", DEFAULT_LONGEST_JOB_SECONDS)),
         keys=bootstrap_keys(keys),
-        resources=pod_resources(args.get("resources", {}), containers=1),
+        resources=_resources(args.get("resources", {})),
         routing={"FLEET_POOLS": json.dumps(args["pools"])},
         # Jobs are queued and results kept while no worker is there, as when every pool is scaled to none.
         ready_path="/accepting",
         routed_seconds=DEFAULT_ROUTED_SECONDS,
     )
+
+
+def _resources(given: PodResourcesArgs) -> Resources:
+    limit = given.get("limits_memory", "512Mi")
+    if mebibytes(limit, "limits_memory") < API_LEAST_MEBIBYTES:
+        raise ValueError(
+            f"resources.limits_memory is {limit!r}; one request with 16 MiB of files takes up to "
+            f'{API_LEAST_MEBIBYTES} MiB in the API: allowed from "{API_LEAST_MEBIBYTES}Mi"'
+        )
+    return pod_resources(given, containers=1)
 
 
 def _check_pools(args: FleetApiArgs) -> None:

@@ -29,11 +29,14 @@ from agent_fleet.workload import CredentialsMount, Mount, ScratchMount, VolumeMo
 
 CREDENTIALS_DIRECTORY = "/var/run/secrets/fleet"
 WORKSPACE_DIRECTORY = "/workspace"
-DEFAULT_CONCURRENCY = 4
+DEFAULT_CONCURRENCY = 2
 DEFAULT_WARM = 1
 DEFAULT_SANDBOX_MEMORY_MEBIBYTES = 256
 DEFAULT_SANDBOX_CPUS = 0.5
 DEFAULT_SANDBOX_SCRATCH_MEBIBYTES = 64
+POD_STOP_MARGIN_SECONDS = 60
+"""From the end of the drain until the kill: to end the last job, delete its sandbox and leave the database takes 55 s
+where each of these runs into its own time limit."""
 
 
 def held_sandboxes(worker: PoolWorkerArgs) -> int:
@@ -87,6 +90,7 @@ def pool_workloads(args: AgentPoolArgs) -> tuple[Workload, Workload]:
         _pod_sandboxes(args),
         resources=resources,
         metrics_port=WORKER_METRICS_PORT,
+        stop_margin_seconds=POD_STOP_MARGIN_SECONDS,
     )
 
 

@@ -23,7 +23,7 @@ _MINIMUM_BYTES_PER_SECOND = 256 * 1024
 class BodyReader:
     """Reads bodies. Those above a megabyte take turns, so that a few clients cannot fill the process's memory."""
 
-    def __init__(self, large_at_once: int = 4) -> None:
+    def __init__(self, large_at_once: int) -> None:
         """Hold at most this many large bodies."""
         self._large = asyncio.Semaphore(large_at_once)
 

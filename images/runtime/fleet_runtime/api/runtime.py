@@ -42,7 +42,7 @@ class ApiRuntime:
         self.results = Results(self.database)
         self.fleet = Fleet(self.database)
         self.waiters = Waiters(self.results)
-        self.bodies = BodyReader()
+        self.bodies = BodyReader(settings.large_bodies)
         self.routes = Routes(settings)
         self.budget = QueueBudget(self.acceptance, limit=settings.queue_limit)
 

@@ -1,0 +1,33 @@
+"""How many large requests and jobs fit in a container's memory. Stands alone: settings read it without Pulumi.
+
+Measured in the runtime image with jobs of 16 MiB of files, the most that one may have: the API idles at 86 MB and peaks
+at 177 MB with one such request; the worker idles at 74 MB and peaks at 122 MB with one such job. The figures below are
+rounded up from these, so that small requests and a fragmented heap have room as well.
+"""
+
+API_IDLE_MEBIBYTES = 96
+BODY_MEBIBYTES = 96
+"""What one request with 16 MiB of files takes in the API: its bytes, and what is decoded from them."""
+WORKER_IDLE_MEBIBYTES = 80
+JOB_MEBIBYTES = 64
+"""What one job with 16 MiB of files takes in its worker."""
+
+API_LEAST_MEBIBYTES = API_IDLE_MEBIBYTES + BODY_MEBIBYTES
+"""Under it one request with 16 MiB of files kills the API."""
+WORKER_LEAST_MEBIBYTES = WORKER_IDLE_MEBIBYTES + JOB_MEBIBYTES
+"""Under it one job with 16 MiB of files kills the worker."""
+
+
+def large_bodies(memory_mebibytes: int) -> int:
+    """The large requests that an API with so much memory may take at once; at least 1."""
+    return max(1, (memory_mebibytes - API_IDLE_MEBIBYTES) // BODY_MEBIBYTES)
+
+
+def jobs_that_fit(memory_mebibytes: int) -> int:
+    """The jobs with 16 MiB of files that a worker with so much memory holds at once; 0 if none fits."""
+    return max(0, (memory_mebibytes - WORKER_IDLE_MEBIBYTES) // JOB_MEBIBYTES)
+
+
+def memory_of_jobs(jobs: int) -> int:
+    """The mebibytes that a worker needs to hold so many jobs at once."""
+    return WORKER_IDLE_MEBIBYTES + jobs * JOB_MEBIBYTES
