@@ -6,6 +6,7 @@ import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
@@ -16,7 +17,10 @@ log = structlog.get_logger()
 
 
 def migrate(database_url: str) -> None:
-    """Run what is missing, under a lock, in one transaction; raises `sqlalchemy.exc.SQLAlchemyError` if it cannot."""
+    """Run what is missing, under a lock, in one transaction; raises `sqlalchemy.exc.SQLAlchemyError` if it cannot.
+
+    A schema that a later version has brought further is left as it is.
+    """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     url = make_url(database_url).set(drivername="postgresql+psycopg")
@@ -29,9 +33,17 @@ def migrate(database_url: str) -> None:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             before = MigrationContext.configure(connection).get_current_revision()
+            if before is not None and before not in _known(config):
+                # A replica of the version before, during a rollout: those that run already work on it too.
+                log.warning("schema_is_newer", revision=before)
+                return
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             after = MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
     log.info("schema_ready", revision_before=before, revision=after)
+
+
+def _known(config: Config) -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
