@@ -1,8 +1,8 @@
 """How many large requests and jobs fit in a container's memory. Stands alone: settings read it without Pulumi.
 
-Measured in the runtime image with jobs of 16 MiB of files, the most that one may have: the API idles at 86 MB and peaks
-at 177 MB with one such request; the worker idles at 74 MB and peaks at 122 MB with one such job. The figures below are
-rounded up from these, so that small requests and a fragmented heap have room as well.
+Measured in the runtime image with jobs of 16 MiB of files, the most that one may have: the API has
+86 MB between such requests and peaks at 177 MB with one; the worker has 74 MB between such jobs and peaks at 122 MB
+with one. The figures below are rounded up from these, so that small requests and a fragmented heap have room as well.
 """
 
 API_IDLE_MEBIBYTES = 96
