@@ -21,7 +21,7 @@ def unknown(given: dict[str, Any], known: dict[str, Any], path: str = "") -> lis
     return found
 
 
-def test_every_value_is_a_key_of_the_chart() -> None:
+async def test_every_value_is_a_key_of_the_chart() -> None:
     """Helm ignores a misspelt key: no interruption queue, and spot nodes that end without a warning."""
     source = next(each for each in SOURCES if "karpenter" in each.module)
     known = yaml.safe_load((module_folder(source) / "charts" / "karpenter" / "values.yaml").read_text())

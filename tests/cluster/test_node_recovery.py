@@ -30,6 +30,7 @@ def apart(node_apart: NodeApart, node_image_archive: Path) -> NodeUnderTest:
     node = NodeUnderTest(node_apart.layout, node_apart.inside)
     containers.import_archive(node.layout, node_image_archive.read_bytes())
     node.apply(namespace(_PLACE))
+    node.kubectl("wait", "--for=create", "serviceaccount/default", "-n", _PLACE, "--timeout=60s")
     kept = pod("worker", _PLACE, _IMAGE, _SCRIPT, claim="work")
     kept["spec"]["containers"][0]["imagePullPolicy"] = "Never"
     node.apply(claim("work", _PLACE, "ReadWriteOnce"), kept)

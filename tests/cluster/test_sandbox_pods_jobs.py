@@ -71,10 +71,10 @@ def test_no_job_is_lost_with_a_worker_killed_and_a_pod_deleted_on_the_way(
         ]
         until(lambda: result(client, identifiers[jobs // 4])["status"] == "succeeded", seconds=90, what="a quarter")
         victim.kill()
-        held = sorted(pods_of(own_pool, "worker-b"))
-        own_pool.cluster(
-            "delete", "pod", "-n", own_pool.namespace, *held[:1], "--grace-period=0", "--force", "--ignore-not-found"
-        )
+        held: set[str] = set()
+        until(lambda: held.update(pods_of(own_pool, "worker-b")) or bool(held), seconds=60, what="a pod of the other")
+        delete = ("delete", "pod", "-n", own_pool.namespace, min(held))
+        own_pool.cluster(*delete, "--grace-period=0", "--force", "--ignore-not-found")
         worker_on_pods("worker-c")
         ended = [result(client, identifier, wait=60) for identifier in identifiers]
     assert [one["status"] for one in ended] == ["succeeded"] * jobs
