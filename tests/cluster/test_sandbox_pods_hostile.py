@@ -43,6 +43,14 @@ __all__ = [
     "test_the_kernel_agrees_with_docker",
 ]
 
+
+async def test_the_end_of_a_long_output_is_never_lost(daemon: Daemon) -> None:
+    """A container's streams close with it: a runner that leaves before it was heard takes the last of them along."""
+    for _ in range(15):
+        result = await daemon.run("python", "import sys; sys.stdout.write('z' * 1048576)")
+        assert (result.reason, len(result.stdout)) == ("exited", 1_048_576)
+
+
 # A pod has a network, and what denies it is the cluster's to enforce: the canary's business (test_sandbox_pods_canary).
 ATTACKS = [program for program in programs("attacks") if program != "attacks/the_network.python"]
 

@@ -17,7 +17,9 @@ bytes. Nothing of a job can answer an H: there is no job before J, and none is a
 import ctypes
 import json
 import os
+import select
 import signal
+import time
 
 from fleet_sandbox import limits, memory, usage
 from fleet_sandbox.frames import receive, send
@@ -25,6 +27,8 @@ from fleet_sandbox.job import Job, JobError
 from fleet_sandbox.supervisor import Output, Supervisor
 
 PR_SET_DUMPABLE = 4
+HEARD_SECONDS = 10.0
+"""How long an ended job's sandbox waits to be taken down, before it goes by itself."""
 
 
 def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: int) -> None:
@@ -50,11 +54,10 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
         job = Job(payload)
         job.write()
     except JobError as error:
-        send(b"X", json.dumps({"code": "invalid_request", "message": str(error)}).encode())
+        refuse(str(error))
         return
     except OSError as error:
-        message = f"the job's files cannot be written to its scratch space: {error.strerror}"
-        send(b"X", json.dumps({"code": "invalid_request", "message": message}).encode())
+        refuse(f"the job's files cannot be written to its scratch space: {error.strerror}")
         return
     signal.signal(signal.SIGCHLD, _nothing)
     # A pod that is told to stop lets its job end within the grace period.
@@ -66,6 +69,27 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
     supervisor.feed(stdin, job.stdin)
     report = supervisor.run()
     send(b"E", json.dumps({**report, **meter.end()}).encode())
+    stay_until_heard()
+
+
+def refuse(message: str) -> None:
+    """Say that nothing of the job was started, and why."""
+    send(b"X", json.dumps({"code": "invalid_request", "message": message}).encode())
+    stay_until_heard()
+
+
+def stay_until_heard() -> None:
+    """Stay until whoever reads the frames is done with this sandbox, which closes or kills it.
+
+    What a container has written when it ends may never reach those attached to it: containerd closes their streams with
+    the container, whatever is still on its way.
+    """
+    deadline = time.monotonic() + HEARD_SECONDS
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0 and poll.poll(left * 1000):
+        if not os.read(0, 4096):
+            return
 
 
 def wake_on_child(child: int) -> int:
