@@ -65,8 +65,19 @@ def test_replicas_that_an_autoscaler_moved_are_left_alone(fleet: Fleet) -> None:
 def full_quota(fleet: Fleet) -> Iterator[Pod]:
     """A pod of somebody else's that takes what the quota of the team's pools has left."""
     namespace = f"{fleet.label}-alpha"
-    quota = fleet.client.get(f"/api/v1/namespaces/{namespace}/resourcequotas")["items"][0]
-    hard, used = quota["status"]["hard"], quota["status"]["used"]
+
+    def settled() -> dict[str, Any] | None:
+        """The quota, once pods of an earlier change have gone and it counts what stays."""
+        pods = fleet.client.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+        quota = fleet.client.get(f"/api/v1/namespaces/{namespace}/resourcequotas")["items"][0]["status"]
+        counted = [pod for pod in pods if pod["status"].get("phase") in ("Pending", "Running")]
+        containers = [container for pod in counted for container in pod["spec"]["containers"]]
+        asked = sum(_milli(container["resources"]["requests"]["cpu"]) for container in containers)
+        going = any("deletionTimestamp" in pod["metadata"] for pod in pods)
+        return None if going or asked != _milli(quota["used"]["requests.cpu"]) else quota
+
+    quota = wait_for(settled, "the quota to count the pods that stay", 240)
+    hard, used = quota["hard"], quota["used"]
     left = _milli(hard["requests.cpu"]) - _milli(used["requests.cpu"])
     parts = left // 1500 + 1  # one container may have no more than two processors
     amounts = {"cpu": f"{(left - 100) // parts}m", "memory": "128Mi"}
@@ -100,7 +111,7 @@ def _milli(quantity: str) -> int:
     return int(quantity[:-1]) if quantity.endswith("m") else round(float(quantity) * 1000)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_quota_that_refuses_a_pod_is_said_while_the_user_waits(fleet: Fleet, full_quota: Pod) -> None:
     """Prevents ten silent minutes before a time-out that names no quota."""
     with fleet.changed() as settings:
