@@ -23,11 +23,12 @@ Daemons = Callable[..., PodDaemon]
 async def running(
     daemon: PodDaemon, code: str, *, timeout_seconds: float = 20
 ) -> AsyncGenerator[asyncio.Task[RunResult]]:
-    """A Bash job that has begun."""
+    """A Bash job whose first line has arrived."""
     begun = asyncio.Event()
-    request = RunRequest(secrets.token_hex(8), 1, "default", timeout_seconds, encode("bash", code, None, {}))
+    payload = encode("bash", f"echo begun; {code}", None, {})
+    request = RunRequest(secrets.token_hex(8), 1, "default", timeout_seconds, payload)
     job = asyncio.create_task(
-        daemon.client.run(request, kill=asyncio.Event(), on_started=lambda _warm, _start_ms: begun.set())
+        daemon.client.run(request, kill=asyncio.Event(), on_output=lambda _stream, _part: begun.set())
     )
     await asyncio.wait_for(begun.wait(), 30)
     yield job
@@ -121,7 +122,7 @@ async def test_a_pod_deleted_under_its_job_ends_the_job_and_nothing_else(daemons
     daemon.start()
     await daemon.warm()
     (name,) = daemon.pool.claimed()
-    async with running(daemon, "echo begun; sleep 100", timeout_seconds=200) as job:
+    async with running(daemon, "sleep 100", timeout_seconds=200) as job:
         daemon.pool.cluster("delete", "pod", "-n", daemon.pool.namespace, name, "--grace-period=0", "--force")
         result = await asyncio.wait_for(job, 20)
     assert (result.reason, result.exit_code) == ("sandbox_terminated", None)
@@ -144,7 +145,7 @@ async def test_a_job_ends_within_the_grace_of_its_evicted_pod(daemons: Daemons) 
         path = f"/api/v1/namespaces/{daemon.pool.namespace}/pods/{name}/eviction"
         daemon.pool.cluster("create", "--raw", path, "-f", "-", given=eviction)
         result = await job
-    assert (result.reason, result.stdout) == ("exited", b"ended\n")
+    assert (result.reason, result.stdout) == ("exited", b"begun\nended\n")
 
 
 async def test_a_waiting_pod_that_is_evicted_is_replaced_before_a_job_meets_it(daemons: Daemons) -> None:
@@ -232,7 +233,7 @@ async def test_an_api_server_that_is_away_for_a_while_is_taken_up_again(daemons:
         daemon.environment = {**daemon.environment, **connection.environment}
         daemon.start()
         await daemon.warm()
-        async with running(daemon, "echo begun; sleep 100", timeout_seconds=200) as job:
+        async with running(daemon, "sleep 100", timeout_seconds=200) as job:
             await connection.sever()
             result = await asyncio.wait_for(job, 90)
         assert (result.reason, result.stdout) == ("sandbox_terminated", b"begun\n")

@@ -11,11 +11,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from fleet_runtime.payload import MAIN_FILES, Payload, decode
 from fleet_runtime.sandboxd.client import (
+    OnOutput,
+    OnStarted,
     PoolCount,
     RunRequest,
     RunResult,
@@ -38,7 +39,12 @@ class LocalSandboxes:
         self.running = 0
 
     async def run(
-        self, request: RunRequest, *, kill: asyncio.Event, on_started: Callable[[bool, float], None] | None = None
+        self,
+        request: RunRequest,
+        *,
+        kill: asyncio.Event,
+        on_started: OnStarted | None = None,
+        on_output: OnOutput | None = None,
     ) -> RunResult:
         """Run a job in a folder of its own."""
         if self.running >= self.maximum:
@@ -57,7 +63,11 @@ class LocalSandboxes:
                 return _result("sandbox_terminated", None, None, b"before the end", b"", 1.0)
             if not payload.code:
                 return _result("exited", 0, None, b"", b"", 0.1)
-            return await self._run(payload, request.timeout_seconds, kill)
+            result = await self._run(payload, request.timeout_seconds, kill)
+            if on_output is not None:
+                on_output("stdout", result.stdout)
+                on_output("stderr", result.stderr)
+            return result
         finally:
             self.running -= 1
 

@@ -17,16 +17,22 @@ from fleet_runtime.sandboxd.protocol import (
 _ANSWER_SECONDS = 10.0
 """How long `count` and `metrics` may take; sandboxd answers both from memory."""
 
+OnStarted = Callable[[bool, float], None]
+"""Called with (warm, start_ms) when the code starts."""
+OnOutput = Callable[[str, bytes], None]
+"""Called with (stdout or stderr, bytes) for each part of the output that is kept, as soon as it is there."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One attempt at one job. `timeout_seconds` is wall-clock time from the moment the code starts."""
+    """One attempt at one job of `tenant`. `timeout_seconds` is wall-clock time from the moment the code starts."""
 
     job_id: str
     attempt: int
     template: str
     timeout_seconds: float
     payload: bytes
+    tenant: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,12 @@ class Sandboxes(Protocol):
     """Where jobs run: sandboxd on this host, or pods of a cluster."""
 
     async def run(
-        self, request: RunRequest, *, kill: asyncio.Event, on_started: Callable[[bool, float], None] | None = None
+        self,
+        request: RunRequest,
+        *,
+        kill: asyncio.Event,
+        on_started: OnStarted | None = None,
+        on_output: OnOutput | None = None,
     ) -> RunResult:
         """Run one job to its end; raises SandboxRefused or SandboxLost."""
         ...
@@ -121,12 +132,17 @@ class SandboxdClient:
         self._path = str(socket_path)
 
     async def run(
-        self, request: RunRequest, *, kill: asyncio.Event, on_started: Callable[[bool, float], None] | None = None
+        self,
+        request: RunRequest,
+        *,
+        kill: asyncio.Event,
+        on_started: OnStarted | None = None,
+        on_output: OnOutput | None = None,
     ) -> RunResult:
         """Run one job and return how it ended.
 
         Setting `kill` ends the job with reason `killed`; cancelling this call closes the connection, which destroys
-        the sandbox. `on_started(warm, start_ms)` is called when the code starts.
+        the sandbox. Both callbacks are called from this task and must not block.
         """
         header = {
             "op": "run",
@@ -134,8 +150,9 @@ class SandboxdClient:
             "job_id": request.job_id,
             "attempt": request.attempt,
             "timeout_seconds": request.timeout_seconds,
+            "tenant": request.tenant,
         }
-        answer = _Answer(on_started)
+        answer = _Answer(on_started, on_output)
         async with self._connection(answer) as (reader, writer):
             writer.write(encode_message(header, request.payload))
             killer = asyncio.create_task(_send_kill(kill, writer))
@@ -163,7 +180,7 @@ class SandboxdClient:
 
     async def _ask(self, header: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._connection(_Answer(None)) as (reader, writer):
+            async with asyncio.timeout(_ANSWER_SECONDS), self._connection(_Answer()) as (reader, writer):
                 writer.write(encode_message(header))
                 message = await read_message(reader)
         except TimeoutError:
@@ -191,9 +208,10 @@ class SandboxdClient:
 class _Answer:
     """Collects the events of one run."""
 
-    def __init__(self, on_started: Callable[[bool, float], None] | None) -> None:
+    def __init__(self, on_started: OnStarted | None = None, on_output: OnOutput | None = None) -> None:
         self.started = False
         self._on_started = on_started
+        self._on_output = on_output
         self._warm = False
         self._start_ms = 0.0
         self._outputs = {"stdout": bytearray(), "stderr": bytearray()}
@@ -206,7 +224,10 @@ class _Answer:
                     self._on_started(self._warm, self._start_ms)
             case "stdout" | "stderr" as name:
                 kept = self._outputs[name]
-                kept += body[: MAXIMUM_OUTPUT_BYTES - len(kept)]
+                part = body[: MAXIMUM_OUTPUT_BYTES - len(kept)]
+                kept += part
+                if part and self._on_output is not None:
+                    self._on_output(name, part)
             case "refused":
                 raise SandboxRefused(str(header["code"]), str(header["message"]))
             case "ended":

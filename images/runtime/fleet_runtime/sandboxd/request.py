@@ -8,6 +8,7 @@ from fleet_runtime.sandboxd.refused import RefusedError
 
 _MAXIMUM_TIMEOUT_SECONDS = 7 * 24 * 3600
 _MAXIMUM_JOB_ID_CHARACTERS = 200
+_MAXIMUM_TENANT_CHARACTERS = 63
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,13 @@ class Request:
     attempt: int
     timeout_seconds: float
     payload: bytes
+    tenant: str
 
 
 def parse_request(header: dict[str, Any], body: bytes) -> Request:
     """Return the request; raises RefusedError (invalid_request) that names the field."""
     template, job_id, attempt = header.get("template"), header.get("job_id"), header.get("attempt")
-    seconds = header.get("timeout_seconds")
+    seconds, tenant = header.get("timeout_seconds"), header.get("tenant", "")
     if not isinstance(template, str):
         raise _invalid("template must be a string")
     if not isinstance(job_id, str) or not 0 < len(job_id) <= _MAXIMUM_JOB_ID_CHARACTERS:
@@ -35,9 +37,11 @@ def parse_request(header: dict[str, Any], body: bytes) -> Request:
         raise _invalid("timeout_seconds must be a number")
     if not 0 < seconds <= _MAXIMUM_TIMEOUT_SECONDS:
         raise _invalid(f"timeout_seconds must be above 0 and at most {_MAXIMUM_TIMEOUT_SECONDS}")
+    if not isinstance(tenant, str) or len(tenant) > _MAXIMUM_TENANT_CHARACTERS:
+        raise _invalid(f"tenant must be a string of at most {_MAXIMUM_TENANT_CHARACTERS} characters")
     if not body:
         raise _invalid("a run needs a payload as its body")
-    return Request(template, job_id, attempt, float(seconds), body)
+    return Request(template, job_id, attempt, float(seconds), body, tenant)
 
 
 def _invalid(message: str) -> RefusedError:

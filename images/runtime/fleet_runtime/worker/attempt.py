@@ -86,6 +86,7 @@ async def run_attempt(attempt: RunningAttempt, sandboxes: Sandboxes, template: s
         template=template,
         timeout_seconds=job.timeout_seconds,
         payload=job.payload,
+        tenant=job.tenant,
     )
 
     def on_started(_warm: bool, _start_ms: float) -> None:

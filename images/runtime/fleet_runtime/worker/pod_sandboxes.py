@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from fleet_runtime.config import WorkerSettings
 from fleet_runtime.database import DatabaseAway
-from fleet_runtime.sandboxd.client import PoolCount, RunRequest, RunResult, SandboxdClient
+from fleet_runtime.sandboxd.client import OnOutput, OnStarted, PoolCount, RunRequest, RunResult, SandboxdClient
 from fleet_runtime.sandboxd.config import SandboxdSettings
 from fleet_runtime.sandboxd.kubernetes_backend import KubernetesBackend
 from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
@@ -71,10 +71,15 @@ class PodSandboxes:
         self._sandboxd.stop()
 
     async def run(
-        self, request: RunRequest, *, kill: asyncio.Event, on_started: Callable[[bool, float], None] | None = None
+        self,
+        request: RunRequest,
+        *,
+        kill: asyncio.Event,
+        on_started: OnStarted | None = None,
+        on_output: OnOutput | None = None,
     ) -> RunResult:
         """Run one job to its end; raises SandboxRefused or SandboxLost."""
-        return await self._client.run(request, kill=kill, on_started=on_started)
+        return await self._client.run(request, kill=kill, on_started=on_started, on_output=on_output)
 
     async def count(self) -> PoolCount:
         """Return what can run now: nothing while the canary says that the network is open. Raises SandboxLost."""

@@ -1,0 +1,14 @@
+"""The output of jobs that still run."""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add it."""
+
+
+def downgrade() -> None:
+    """Remove it."""
