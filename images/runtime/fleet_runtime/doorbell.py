@@ -28,6 +28,10 @@ class Bell(StrEnum):
     QUEUED = "fleet_queued"
     CANCEL = "fleet_cancel"
     ENDED = "fleet_ended"
+    WATCHED = "fleet_watched"
+    """Somebody watches a job's output as it is written."""
+    WRITTEN = "fleet_written"
+    """A watched job has started, or has written something."""
 
 
 class Doorbell(Protocol):

@@ -104,6 +104,8 @@ jobs = Table(
     # The next time something of an ended job is to go: first its content (then it is `expired`), then its row.
     Column("next_removal_at", _time),
     Column("expired", Boolean, nullable=False, server_default=_false),
+    # The trace that the request belongs to, in the form of the W3C's header; null where there is none.
+    Column("traceparent", Text),
     CheckConstraint(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'lost')", name="status_known"
     ),
@@ -156,6 +158,8 @@ workers = Table(
     Column("draining", Boolean, nullable=False, server_default=_false),
     Column("started_at", _time, nullable=False, server_default=_now),
     Column("heartbeat_at", _time, nullable=False, server_default=_now),
+    # An operator's wish: take no more jobs until it is taken back.
+    Column("drain_requested", Boolean, nullable=False, server_default=_false),
 )
 
 # Templates of queued jobs that no API lists and no worker claims, from when this was first seen.
@@ -164,4 +168,26 @@ stranded_templates = Table(
     metadata,
     Column("template", Text, primary_key=True),
     Column("since", _time, nullable=False, server_default=_now),
+)
+
+# Live output. Both are unlogged, as nothing in them matters: a result is stored with its job, and who watches says so
+# again every few seconds. Neither has a foreign key, whose row lock would keep a queued job from being claimed.
+job_watches = Table(
+    "job_watches",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("watched_until", _time, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+# Chunk n of a stream (1 standard output, 2 standard error) holds its bytes from n x 16 KiB on.
+job_output = Table(
+    "job_output",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("stream", SmallInteger, primary_key=True),
+    Column("chunk", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    prefixes=["UNLOGGED"],
 )
