@@ -148,14 +148,23 @@ class _Run:
 
 
 def _keep(results: list[dict[str, object]]) -> None:
+    """Write down the outcomes. Those of tests that did not run now stay, so that a part can be run alone."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    document = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": commit or "unknown",
-        "processors": os.cpu_count(),
-        "results": results,
-    }
+    ran = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "commit": commit or "unknown", "processors": os.cpu_count()}
+    kept = {str(each["test"]): each for each in _kept_before()}
+    # A test that passed and whose teardown failed has two outcomes, of which the worse one counts.
+    for result in sorted(results, key=lambda each: each["outcome"] == "failed"):
+        kept[str(result["test"])] = result | ran
     _SOAK_RESULTS.parent.mkdir(exist_ok=True)
-    _SOAK_RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+    _SOAK_RESULTS.write_text(json.dumps({"results": [kept[name] for name in sorted(kept)]}, indent=2) + "\n")
+
+
+def _kept_before() -> list[dict[str, object]]:
+    """The outcomes of earlier runs, but for tests whose file is gone."""
+    try:
+        results: list[dict[str, object]] = json.loads(_SOAK_RESULTS.read_text())["results"]
+    except FileNotFoundError:
+        return []
+    return [each for each in results if (_ROOT.parent / str(each["test"]).partition("::")[0]).exists()]
