@@ -1,4 +1,4 @@
-"""The few requests to a Kubernetes API server that sandboxes in pods need: on pods, in one namespace."""
+"""The few requests to a Kubernetes API server that sandboxes in pods need, in one namespace."""
 
 import asyncio
 import json
@@ -57,11 +57,19 @@ class KubernetesApi:
 
     async def list_pods(self) -> tuple[list[Object], str]:
         """Return the pool's pods and the version from which to watch; raises BackendError."""
-        answer = await self._request("GET", self._pods, params={"labelSelector": self._selector})
+        return await self.list_objects(self._pods)
+
+    def watch_pods(self, version: str) -> AsyncGenerator[tuple[str, Object]]:
+        """Yield (ADDED, MODIFIED, DELETED or BOOKMARK; the object) until the server ends it; raises BackendError."""
+        return self.watch_objects(self._pods, version)
+
+    async def list_objects(self, path: str) -> tuple[list[Object], str]:
+        """Return the objects of a collection that have the pool's labels, and the version from which to watch."""
+        answer = await self.request("GET", path, params={"labelSelector": self._selector})
         return answer["items"], str(answer["metadata"]["resourceVersion"])
 
-    async def watch_pods(self, version: str) -> AsyncGenerator[tuple[str, Object]]:
-        """Yield (ADDED, MODIFIED, DELETED or BOOKMARK; the object) until the server ends it; raises BackendError."""
+    async def watch_objects(self, path: str, version: str) -> AsyncGenerator[tuple[str, Object]]:
+        """Yield what happens to the objects of a collection that have the pool's labels, as `watch_pods` does."""
         parameters = {
             "labelSelector": self._selector,
             "watch": "1",
@@ -72,7 +80,7 @@ class KubernetesApi:
         timeout = httpx.Timeout(_CALL_SECONDS, connect=_CONNECT_SECONDS, read=_SILENCE_SECONDS)
         try:
             async with self._client().stream(
-                "GET", self._pods, params=parameters, headers=self._authorization(), timeout=timeout
+                "GET", path, params=parameters, headers=self._authorization(), timeout=timeout
             ) as answer:
                 if answer.status_code != 200:
                     raise _refused(answer.status_code, await answer.aread())
@@ -86,11 +94,11 @@ class KubernetesApi:
 
     async def get_pod(self, name: str) -> Object:
         """Return a pod; raises RequestError (404) or BackendError."""
-        return await self._request("GET", f"{self._pods}/{name}")
+        return await self.request("GET", f"{self._pods}/{name}")
 
     async def patch_pod(self, name: str, patch: Mapping[str, Any]) -> Object:
         """Merge into a pod and return it; with a resourceVersion in the patch 409 means that it has changed since."""
-        return await self._request(
+        return await self.request(
             "PATCH",
             f"{self._pods}/{name}",
             content=json.dumps(patch).encode(),
@@ -104,7 +112,7 @@ class KubernetesApi:
             options["preconditions"] = {"uid": uid}
         headers = {"Content-Type": "application/json"}
         try:
-            await self._request("DELETE", f"{self._pods}/{name}", content=json.dumps(options).encode(), headers=headers)
+            await self.request("DELETE", f"{self._pods}/{name}", content=json.dumps(options).encode(), headers=headers)
         except RequestError as error:
             if error.status not in (404, 409):
                 raise
@@ -140,7 +148,7 @@ class KubernetesApi:
             self._retire(self._http)
             self._http = None
 
-    async def _request(
+    async def request(
         self,
         method: str,
         path: str,
@@ -149,7 +157,10 @@ class KubernetesApi:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Object:
-        """Make a request, and again where that can help: each of them may be repeated without harm."""
+        """Make a request, and again where that can help: it must be one that may be repeated without harm.
+
+        Raises RequestError where the server refuses it, BackendError where it does not answer.
+        """
         for pause in (*_PAUSES_SECONDS, None):
             try:
                 answer = await self._client().request(

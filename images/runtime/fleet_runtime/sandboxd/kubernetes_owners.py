@@ -1,15 +1,36 @@
-"""Which claimed pods are held by nobody any more, so that they may be deleted."""
+"""Which claimed sandboxes are held by nobody any more, so that they may be deleted."""
 
 import time
 from collections.abc import Awaitable, Callable, Collection
-
-from fleet_runtime.sandboxd.kubernetes_pod import Pod
+from typing import Protocol, TypeVar
 
 _DEAD_SECONDS = 30.0
 """So long a worker must have been seen dead without a break. After a time in which the database was away everybody
 looks dead until the next heartbeat, 5 s at most."""
 _USED_SECONDS = 10.0
 """A worker that lives deletes a pod within a second of its end. One whose worker dies ends too: its input is closed."""
+
+
+class Held(Protocol):
+    """A pod that may be claimed, or a claim."""
+
+    @property
+    def uid(self) -> str:
+        """What tells it from all others."""
+        ...
+
+    @property
+    def owner(self) -> str | None:
+        """The worker that holds it."""
+        ...
+
+    @property
+    def used(self) -> bool:
+        """Whether its sandbox has ended."""
+        ...
+
+
+H = TypeVar("H", bound=Held)
 
 
 class Owners:
@@ -28,8 +49,8 @@ class Owners:
         self._missing_since: dict[str, float] = {}
         self._used_since: dict[str, float] = {}
 
-    async def abandoned(self, pods: Collection[Pod]) -> list[Pod]:
-        """Return the pods claimed by others that nobody will come back for."""
+    async def abandoned(self, pods: Collection[H]) -> list[H]:
+        """Return what is claimed by others that nobody will come back for."""
         now = self._clock()
         claimed = [pod for pod in pods if pod.owner not in (None, self._me)]
         self._used_since = {pod.uid: self._used_since.get(pod.uid, now) for pod in claimed if pod.used}

@@ -48,6 +48,8 @@ class Pod:
     """Why it does not start, where that is more than a matter of a moment."""
     weakness: str | None
     """What makes it unfit for a stranger's code."""
+    controller: str | None = None
+    """The UID of what owns it and makes another in its place."""
 
     @property
     def used(self) -> bool:
@@ -80,7 +82,13 @@ def read_pod(described: Mapping[str, Any]) -> Pod:
         out_of_memory=any(end is not None and end.get("reason") == "OOMKilled" for end in ends),
         stuck=_stuck(conditions, container),
         weakness=_weakness(spec),
+        controller=controller(metadata),
     )
+
+
+def controller(metadata: Mapping[str, Any]) -> str | None:
+    """Return the UID of an object's controlling owner, if it has one."""
+    return next((one["uid"] for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
 
 
 def claim(version: str, owner: str, now: datetime) -> dict[str, Any]:
