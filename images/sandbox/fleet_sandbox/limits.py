@@ -7,7 +7,7 @@ LIMITS = {
     resource.RLIMIT_CORE: (0, 0),
     resource.RLIMIT_MEMLOCK: (65_536, 65_536),
 }
-"""The same as in fleet_runtime/sandboxd/docker_posture.py; soft and hard."""
+"""The same as in fleet_runtime/sandboxd/posture.py; soft and hard."""
 
 
 def lower(child: int) -> None:
