@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -59,6 +60,39 @@ api_keys = Table(
     Column("listed_at", _time, nullable=False, server_default=_now),
 )
 
+# What a tenant may use; a limit that is null is none. `claims` and `starts` only ever grow: what others have claimed
+# since a statement's snapshot is the difference between a row as that snapshot has it and as it is once locked.
+tenant_budgets = Table(
+    "tenant_budgets",
+    metadata,
+    Column("tenant", Text, ForeignKey("tenants.name"), primary_key=True),
+    Column("max_concurrent", Integer),
+    Column("jobs_per_minute", Integer),
+    Column("jobs_per_day", Integer),
+    Column("cpu_seconds_per_day", Integer),
+    # Whether the deployment's settings name the tenant: then its limits are theirs.
+    Column("listed", Boolean, nullable=False, server_default=_false),
+    Column("claims", BigInteger, nullable=False, server_default=text("0")),
+    Column("starts", BigInteger, nullable=False, server_default=text("0")),
+    # When the bucket of `jobs_per_minute` is full again; each start moves it on by its share of a minute.
+    Column("minute_full_at", _time, nullable=False, server_default=_now),
+    postgresql_with={"fillfactor": "50"},
+)
+
+# What a tenant has used on a day (UTC), in parts, so that workers which end jobs together do not wait for each other.
+tenant_usage = Table(
+    "tenant_usage",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    # Jobs count once, when they first start; processor time counts when a result is stored.
+    Column("jobs", BigInteger, nullable=False, server_default=text("0")),
+    Column("cpu_ms", Double, nullable=False, server_default=text("0")),
+    Index("tenant_usage_day", "day"),
+    postgresql_with={"fillfactor": "50"},
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -104,6 +138,9 @@ jobs = Table(
     # The next time something of an ended job is to go: first its content (then it is `expired`), then its row.
     Column("next_removal_at", _time),
     Column("expired", Boolean, nullable=False, server_default=_false),
+    # Of a dead letter, when an operator last had it run again; of the job that did so, which one it repeats.
+    Column("replayed_at", _time),
+    Column("replayed_from", Uuid),
     # The trace that the request belongs to, in the form of the W3C's header; null where there is none.
     Column("traceparent", Text),
     CheckConstraint(
@@ -130,7 +167,21 @@ jobs = Table(
         "seq",
         postgresql_where=text("status = 'queued'"),
     ),
+    # Jobs that had begun and wait again: they are found without looking at all those that have not begun.
+    Index(
+        "jobs_returned",
+        "template",
+        "tenant",
+        text("priority DESC"),
+        "seq",
+        postgresql_where=text("status = 'queued' AND attempt > 0"),
+    ),
     Index("jobs_running", "tenant", postgresql_where=text("status = 'running'")),
+    Index(
+        "jobs_dead_letters",
+        "seq",
+        postgresql_where=text("(status = 'lost' OR error_code = 'sandbox_terminated') AND NOT expired"),
+    ),
     Index("jobs_next_removal", "next_removal_at", postgresql_where=text("next_removal_at IS NOT NULL")),
     postgresql_with={
         "fillfactor": "70",
