@@ -20,7 +20,7 @@ python := .venv/bin/python
 engine := $(python) -m engine
 pytest := $(python) -m pytest
 uv := .venv/bin/uv
-sources := __main__.py settings architectures components engine images tests benchmarks examples
+sources := __main__.py settings architectures client components engine images tests benchmarks examples
 scripts := .ci/run $(shell find engine images -name '*.sh')
 
 .DEFAULT_GOAL := help

@@ -24,8 +24,8 @@ fail() {
 
 # The locks, the tool's version and the place: a checkout that was moved has scripts that point to nowhere.
 wanted=$(
-    { printf '%s %s\n' "$uv_version" "$root"; cat "$root/uv.lock" "$root/pyproject.toml" "$root"/components/pyproject.toml \
-        "$root"/images/runtime/pyproject.toml; } | cksum
+    { printf '%s %s\n' "$uv_version" "$root"; cat "$root/uv.lock" "$root/pyproject.toml" "$root"/client/pyproject.toml \
+        "$root"/components/pyproject.toml "$root"/images/runtime/pyproject.toml; } | cksum
 )
 if [ -x "$environment/bin/python" ] && [ -x "$environment/bin/uv" ] && [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then
     exit 0

@@ -30,7 +30,7 @@ class _Machine:
         for name in ("engine/bootstrap.sh", "uv.lock", "pyproject.toml"):
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(_CHECKOUT / name, self.root / name)
-        for name in ("components", "images/runtime"):
+        for name in ("client", "components", "images/runtime"):
             (self.root / name).mkdir(parents=True)
             (self.root / name / "pyproject.toml").touch()
         self.bin = folder / "bin"
