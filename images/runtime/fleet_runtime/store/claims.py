@@ -44,20 +44,24 @@ WITH RECURSIVE waiting(tenant) AS (
         lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
     FROM picked WHERE jobs.id = picked.id
     RETURNING jobs.id, attempt, failures, max_attempts, retry_terminated, tenant, language, request_id,
-              timeout_seconds, extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms
+              traceparent, timeout_seconds, extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms
 )
-SELECT claimed.*, job_inputs.payload FROM claimed JOIN job_inputs ON job_inputs.job_id = claimed.id
+SELECT claimed.*, job_inputs.payload,
+       EXISTS (SELECT FROM job_watches WHERE job_watches.job_id = claimed.id AND watched_until > now()) AS watched
+FROM claimed JOIN job_inputs ON job_inputs.job_id = claimed.id
 """
 
 _RENEW = """
 UPDATE jobs SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS mine(id, attempt)
 WHERE jobs.id = mine.id AND jobs.attempt = mine.attempt AND status = 'running' AND worker_id = %(worker_id)s
-RETURNING jobs.id, jobs.attempt, cancel_requested
+RETURNING jobs.id, jobs.attempt, cancel_requested, EXISTS (
+    SELECT FROM job_watches WHERE job_watches.job_id = jobs.id AND watched_until > now())
 """
 
 _LOOK = """
-SELECT jobs.id, jobs.attempt, cancel_requested
+SELECT jobs.id, jobs.attempt, cancel_requested, EXISTS (
+    SELECT FROM job_watches WHERE job_watches.job_id = jobs.id AND watched_until > now())
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS mine(id, attempt)
 JOIN jobs ON jobs.id = mine.id AND jobs.attempt = mine.attempt
 WHERE status = 'running' AND worker_id = %(worker_id)s
@@ -70,10 +74,11 @@ Attempt = tuple[UUID, int]
 
 @dataclass(frozen=True)
 class LeaseNews:
-    """What became of the attempts that a worker holds: asked to be cancelled, or no longer its own."""
+    """What became of the attempts that a worker holds: asked to be cancelled, no longer its own, being watched."""
 
     cancelled: frozenset[Attempt]
     lost: frozenset[Attempt]
+    watched: frozenset[Attempt]
 
 
 class Claims:
@@ -114,9 +119,10 @@ class Claims:
         }
 
     @staticmethod
-    def _news(held: Sequence[Attempt], found: Sequence[tuple[UUID, int, bool]]) -> LeaseNews:
-        mine = {(id_, attempt): cancelled for id_, attempt, cancelled in found}
+    def _news(held: Sequence[Attempt], found: Sequence[tuple[UUID, int, bool, bool]]) -> LeaseNews:
+        mine = {(id_, attempt): cancelled for id_, attempt, cancelled, _ in found}
         return LeaseNews(
             cancelled=frozenset(attempt for attempt, cancelled in mine.items() if cancelled),
             lost=frozenset(held) - mine.keys(),
+            watched=frozenset((id_, attempt) for id_, attempt, _, watched in found if watched),
         )

@@ -38,7 +38,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class ClaimedJob:
-    """One attempt at a job, leased to one worker. `waited_ms` is the time since the job was accepted."""
+    """One attempt at a job, leased to one worker.
+
+    `waited_ms` is the time since the job was accepted; `watched` is whether somebody follows its output by now.
+    """
 
     id: UUID
     attempt: int
@@ -51,6 +54,8 @@ class ClaimedJob:
     timeout_seconds: float
     waited_ms: float
     payload: bytes
+    watched: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from fleet_runtime.sandboxd.client import RunRequest, RunResult, Sandboxes, SandboxLost, SandboxRefused
+from fleet_runtime.sandboxd.client import OnOutput, RunRequest, RunResult, Sandboxes, SandboxLost, SandboxRefused
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.records import ClaimedJob, Outcome
 
@@ -29,6 +29,7 @@ class RunningAttempt:
     """A claimed job in this worker's hands."""
 
     job: ClaimedJob
+    on_output: OnOutput | None = None
     kill: asyncio.Event = field(default_factory=asyncio.Event)
     reason: Stop | None = None
     started: bool = False
@@ -93,8 +94,9 @@ async def run_attempt(attempt: RunningAttempt, sandboxes: Sandboxes, template: s
         attempt.started = True
 
     limit = _START_SECONDS + job.timeout_seconds + _KILL_SECONDS
+    run = sandboxes.run(request, kill=attempt.kill, on_started=on_started, on_output=attempt.on_output)
     try:
-        result = await _bounded(sandboxes.run(request, kill=attempt.kill, on_started=on_started), attempt.kill, limit)
+        result = await _bounded(run, attempt.kill, limit)
     except SandboxRefused as refusal:
         return _refused(attempt, refusal)
     except (SandboxLost, TimeoutError) as error:

@@ -17,11 +17,14 @@ from fleet_runtime.sandboxd.client import Sandboxes
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.claims import Claims
 from fleet_runtime.store.fleet import Fleet, WorkerState
+from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import ClaimedJob
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.worker.attempt import Finished, HandedBack, Retried, RunningAttempt, Stop, Verdict, run_attempt
+from fleet_runtime.worker.live_output import OutputPublisher
 from fleet_runtime.worker.pool_health import PoolHealth
+from fleet_runtime.worker.report import AttemptReport
 
 log = structlog.get_logger()
 
@@ -55,6 +58,8 @@ class Worker:
         )
         self._outcomes = Outcomes(database, worker_id=settings.worker_id)
         self._fleet = Fleet(database)
+        self._outputs = OutputPublisher(LiveOutput(database), doorbell)
+        self._report = AttemptReport(metrics)
         self._running: dict[tuple[UUID, int], RunningAttempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -72,7 +77,9 @@ class Worker:
         )
         metrics.slots.set(settings.concurrency)
         doorbell.listen(Bell.QUEUED, lambda _: self._wake.set())
-        doorbell.listen(Bell.CANCEL, self._cancel_rung)
+        # Both say only that there is something to see about a job: what it is stands in the table.
+        doorbell.listen(Bell.CANCEL, self._rung)
+        doorbell.listen(Bell.WATCHED, self._rung)
 
     @property
     def state(self) -> dict[str, object]:
@@ -97,7 +104,8 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping`, then drain. Returns when no job is in this worker's hands."""
-        loops = [asyncio.create_task(part) for part in (self._health.run(), self._hold(), self._claim())]
+        parts = (self._health.run(), self._hold(), self._claim(), self._outputs.run())
+        loops = [asyncio.create_task(part) for part in parts]
         stop = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({stop, *loops}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +118,7 @@ class Worker:
             for task in (*loops, *self._tasks):
                 task.cancel()
             await asyncio.gather(*loops, *self._tasks, return_exceptions=True)
+        await self._outputs.finish()
         with contextlib.suppress(DatabaseAway):
             await self._fleet.leave(self._settings.worker_id)
 
@@ -141,7 +150,7 @@ class Worker:
         return min(self._settings.concurrency, self._health.capacity) - len(self._running)
 
     def _start(self, job: ClaimedJob) -> None:
-        attempt = RunningAttempt(job)
+        attempt = RunningAttempt(job, on_output=self._outputs.open(job).write)
         self._running[job.id, job.attempt] = attempt
         self._metrics.running.set(len(self._running))
         if job.attempt == 1:
@@ -161,6 +170,7 @@ class Worker:
             await self._write(attempt, verdict)
         finally:
             del self._running[job.id, job.attempt]
+            self._outputs.close((job.id, job.attempt))
             self._metrics.running.set(len(self._running))
             if self._more_expected:
                 self._wake.set()
@@ -191,37 +201,7 @@ class Worker:
             self._metrics.refused.inc()
         else:
             self._doorbell.ring(Bell.ENDED if status.terminal else Bell.QUEUED, [job.id])
-        self._report(attempt, verdict, status)
-
-    def _report(self, attempt: RunningAttempt, verdict: Verdict, status: JobStatus | None) -> None:
-        job = attempt.job
-        outcome = verdict.outcome if isinstance(verdict, Finished) else None
-        if status is not None and status.terminal:
-            self._metrics.executions.labels(job.language, status.value).inc()
-            if status is not JobStatus.SUCCEEDED and not isinstance(verdict, Retried):
-                self._metrics.failures.labels((outcome and outcome.error_code) or status.value).inc()
-        if outcome is not None:
-            if outcome.run_ms is not None:
-                self._metrics.execution_seconds.labels(job.language).observe(outcome.run_ms / 1000)
-            if outcome.start_ms is not None:
-                self._metrics.start_seconds.labels(str(outcome.warm).lower()).observe(outcome.start_ms / 1000)
-            if outcome.max_memory_bytes is not None:
-                self._metrics.memory_bytes.observe(outcome.max_memory_bytes)
-            if outcome.cpu_ms is not None:
-                self._metrics.cpu_seconds.observe(outcome.cpu_ms / 1000)
-        log.info(
-            "attempt_ended",
-            job=str(job.id),
-            attempt=job.attempt,
-            tenant=job.tenant,
-            language=job.language,
-            request_id=job.request_id,
-            verdict=type(verdict).__name__.lower(),
-            status=status,
-            error=outcome.error_code if outcome else getattr(verdict, "code", getattr(verdict, "reason", None)),
-            start_ms=outcome and outcome.start_ms,
-            run_ms=outcome and outcome.run_ms,
-        )
+        self._report.ended(attempt, verdict, status)
 
     async def _insist(self, write: Callable[[], Awaitable[Answer]]) -> Answer:
         """Write until the database has taken it: a result waits for a database that restarts, it is not thrown away."""
@@ -234,8 +214,7 @@ class Worker:
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
                 delay = min(longest, delay * 2)
 
-    def _cancel_rung(self, ids: frozenset[UUID]) -> None:
-        # The bell says only that there is something to see: whether the job is to be stopped is in the table.
+    def _rung(self, ids: frozenset[UUID]) -> None:
         if not ids or any(id_ in ids for id_, _ in self._running):
             self._look_now.set()
 
@@ -260,6 +239,7 @@ class Worker:
                 continue
             if due:
                 renewed_at = time.monotonic()
+            self._outputs.watch(news.watched)
             for key, reason in [
                 *((key, Stop.CANCELLED) for key in news.cancelled),
                 *((key, Stop.LEASE_LOST) for key in news.lost),
