@@ -22,8 +22,6 @@ _CLAIM_SHARE = 0.8
 _EMPTY_SECONDS = 15.0
 """A pool that has had no pod at all for so long has none coming."""
 _SYNC_SECONDS = 5.0
-_OOM_SECONDS = 1.8
-"""The kubelet looks at its containers once a second."""
 
 _log = structlog.get_logger(__name__)
 
@@ -112,16 +110,7 @@ class KubernetesBackend:
     async def ran_out_of_memory(self, name: str) -> bool:
         """Wait a moment for the kubelet to say what its container died of."""
         claimed = self._claims.get(name)
-        if claimed is None:
-            return False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_OOM_SECONDS):
-                while True:
-                    pod = self._cache.pods.get(claimed.name)
-                    if pod is None or pod.used:
-                        return pod is not None and pod.out_of_memory
-                    await self._cache.change()
-        return False
+        return claimed is not None and await self._cache.ran_out_of_memory(claimed)
 
     def close(self) -> None:
         """Give up the watch and the connections."""

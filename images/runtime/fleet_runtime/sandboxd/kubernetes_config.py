@@ -24,6 +24,8 @@ class KubernetesSettings(BaseSettings):
     sandbox_namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     sandbox_selector: Annotated[str, Field(min_length=1)]
     """The labels of the pool's sandbox pods, such as `agent-fleet.role=sandbox,agent-fleet.pool=testing`."""
+    agent_sandbox: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = None
+    """The SandboxWarmPool of agent-sandbox that has the sandboxes. Left out: the pods are a Deployment's."""
     sandbox_templates: dict[str, SandboxTemplate] = Field(min_length=1)
     """By name. `warm` is how many pods this worker holds attached, `maximum` how many it holds at most."""
 

@@ -57,6 +57,11 @@ class Pod:
         return self.restarts > 0 or self.ended
 
     @property
+    def unschedulable(self) -> bool:
+        """Whether it waits for a node with room for it."""
+        return self.stuck is not None and self.stuck.startswith("Unschedulable")
+
+    @property
     def free(self) -> bool:
         """Whether it may be claimed."""
         return self.ready and self.owner is None and not self.deleting and not self.used and self.weakness is None

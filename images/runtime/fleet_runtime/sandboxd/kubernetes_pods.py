@@ -1,11 +1,16 @@
 """The pool's pods as the API server last told of them, and which of them to claim next."""
 
+import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 
 from fleet_runtime.sandboxd.kubernetes_api import KubernetesApi
 from fleet_runtime.sandboxd.kubernetes_pod import Pod, read_pod
 from fleet_runtime.sandboxd.kubernetes_watch import WatchedObjects
+
+_OOM_SECONDS = 1.8
+"""The kubelet looks at its containers once a second."""
 
 
 class PodCache(WatchedObjects[Pod]):
@@ -49,6 +54,17 @@ class PodCache(WatchedObjects[Pod]):
     def put_back(self, pod: Pod) -> None:
         """Let a reserved pod be tried again: the claim says which version it means, so a second one does no harm."""
         self._reserved.discard(pod.uid)
+
+    async def ran_out_of_memory(self, claimed: Pod) -> bool:
+        """Wait a moment for the kubelet to say what a pod's container died of."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_OOM_SECONDS):
+                while True:
+                    pod = self.pods.get(claimed.name)
+                    if pod is None or pod.uid != claimed.uid or pod.used:
+                        return pod is not None and pod.uid == claimed.uid and pod.out_of_memory
+                    await self.change()
+        return False
 
     def _pod_changed(self, pod: Pod, gone: bool) -> None:
         if gone:

@@ -68,7 +68,7 @@ class WatchedObjects(Generic[T]):
             try:
                 if version is None:
                     version = await self._list()
-                    failures, self.problem = 0, None
+                    failures = 0
                 version = await self._watch(version)
             except BackendError as error:
                 # 410: so much has happened since that version that it is not remembered any more.
@@ -97,12 +97,15 @@ class WatchedObjects(Generic[T]):
     async def _list(self) -> str:
         found, version = await self._listing()
         objects = {one.name: one for one in map(self._read, found)}
+        self.problem = None
         gone = [one for name, one in self._objects.items() if name not in objects or objects[name].uid != one.uid]
         self._objects = objects
         for one in gone:
             self._tell(one, True)
         for one in objects.values():
             self._tell(one, False)
+        # That there is none is news too.
+        self._wake()
         return version
 
     async def _watch(self, version: str) -> str:
@@ -121,5 +124,8 @@ class WatchedObjects(Generic[T]):
 
     def _tell(self, one: T, gone: bool) -> None:
         self._on_change(one, gone)
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
 from fleet_runtime.config import WorkerSettings
 from fleet_runtime.database import DatabaseAway
+from fleet_runtime.sandboxd.agent_sandbox_backend import AgentSandboxBackend
 from fleet_runtime.sandboxd.client import OnOutput, OnStarted, PoolCount, RunRequest, RunResult, SandboxdClient
 from fleet_runtime.sandboxd.config import SandboxdSettings
 from fleet_runtime.sandboxd.kubernetes_backend import KubernetesBackend
@@ -23,6 +24,17 @@ _ALIVE_SECONDS = 20.0
 _REMOVAL_SECONDS = 15.0
 
 
+def pod_backend(
+    settings: KubernetesSettings,
+    worker_id: str,
+    alive: Callable[[Collection[str]], Awaitable[frozenset[str] | None]],
+) -> KubernetesBackend | AgentSandboxBackend:
+    """Return what claims the pods of the pool: agent-sandbox's, where it has them, or those of a Deployment."""
+    if settings.agent_sandbox is None:
+        return KubernetesBackend(settings, worker_id, alive)
+    return AgentSandboxBackend(settings, settings.agent_sandbox, worker_id, alive)
+
+
 class PodSandboxes:
     """Implements `Sandboxes`, for one pool in one namespace; its socket is for this process alone."""
 
@@ -32,7 +44,7 @@ class PodSandboxes:
         """Nothing is started before `serve`."""
         self._fleet = fleet
         socket = Path(settings.sandboxd_socket)
-        backend = KubernetesBackend(pod_settings, settings.worker_id, self._alive)
+        backend = pod_backend(pod_settings, settings.worker_id, self._alive)
         self._sandboxd = Sandboxd(
             SandboxdSettings(
                 name=settings.name,
