@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fleet_runtime.config import WorkerSettings
 from fleet_runtime.database import Database
-from fleet_runtime.doorbell import PostgresDoorbell
+from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.payload import encode
 from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.telemetry.metrics import WorkerMetrics

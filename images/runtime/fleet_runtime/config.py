@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fleet_runtime.doorbell.settings import DoorbellSettings
 from fleet_runtime.payload import MAIN_FILES
 
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -88,7 +89,7 @@ class Pool(BaseModel):
     """Whether queued jobs bring workers up, so that none being there is no fault."""
 
 
-class ApiSettings(DatabaseSettings):
+class ApiSettings(DatabaseSettings, DoorbellSettings):
     """The API's settings."""
 
     api_listen: Address = Listen(host="0.0.0.0", port=8080)  # noqa: S104 - in a container of its own, published by the stack
@@ -196,7 +197,7 @@ class ApiSettings(DatabaseSettings):
         return self
 
 
-class WorkerSettings(DatabaseSettings):
+class WorkerSettings(DatabaseSettings, DoorbellSettings):
     """The worker's settings."""
 
     metrics_listen: Address = Listen(host="0.0.0.0", port=9090)  # noqa: S104 - on the private network only

@@ -134,7 +134,7 @@ async def _accept(job: NewJob, runtime: ApiRuntime) -> Accepted:
         message = "was used for another body; send a new key, or the same body to get the same job"
         raise invalid([("idempotency_key", message)]) from None
     if accepted.created:
-        runtime.doorbell.ring(Bell.QUEUED, [job.id])
+        runtime.doorbell.ring(Bell.QUEUED, [job.id], job.template)
         runtime.budget.accepted(job.tenant, job.template)
         runtime.metrics.accepted.labels(job.language).inc()
         log.info("job_accepted", job=str(job.id), tenant=job.tenant, language=job.language, request_id=job.request_id)

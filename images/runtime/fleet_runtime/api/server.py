@@ -16,7 +16,8 @@ from fleet_runtime.api.runtime import ApiRuntime
 from fleet_runtime.api.upkeep import run_upkeep
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database, DatabaseAway
-from fleet_runtime.doorbell import Bell, PostgresDoorbell
+from fleet_runtime.doorbell import Bell
+from fleet_runtime.doorbell.choice import make_doorbell
 from fleet_runtime.migrations.runner import migrate
 from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
@@ -41,8 +42,9 @@ async def serve(settings: ApiSettings) -> None:
         connections=settings.database_connections,
         timeout_seconds=settings.database_timeout_seconds,
     )
-    doorbell = PostgresDoorbell(url, application_name=f"{settings.name}-api-doorbell")
-    runtime = ApiRuntime(settings, database, doorbell, ApiMetrics())
+    metrics = ApiMetrics()
+    doorbell = make_doorbell(settings, role="api", templates=settings.templates, registry=metrics.registry)
+    runtime = ApiRuntime(settings, database, doorbell, metrics)
     doorbell.listen(Bell.ENDED, runtime.waiters.rung)
     await database.open()
     observer = _Observer(runtime)
@@ -55,8 +57,8 @@ async def serve(settings: ApiSettings) -> None:
     if settings.pools:
         background.append(asyncio.create_task(run_upkeep(runtime)))
     api = make_server(create_app(runtime), shutdown_seconds=settings.drain_seconds)
-    metrics = make_server(observation_app(observer.metrics, observer.health))
-    serving_metrics = asyncio.create_task(metrics.serve(sockets=[private]))
+    observation = make_server(observation_app(observer.metrics, observer.health))
+    serving_metrics = asyncio.create_task(observation.serve(sockets=[private]))
     serving = asyncio.create_task(api.serve(sockets=[public]))
     log.info("api_listening", port=public.getsockname()[1], metrics_port=private.getsockname()[1])
     try:
@@ -69,7 +71,7 @@ async def serve(settings: ApiSettings) -> None:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 raise RuntimeError("a background task of the API has failed") from task.exception()
     finally:
-        await stop(metrics, serving_metrics)
+        await stop(observation, serving_metrics)
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)

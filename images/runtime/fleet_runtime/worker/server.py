@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from fleet_runtime.config import WorkerSettings
 from fleet_runtime.database import Database
-from fleet_runtime.doorbell import PostgresDoorbell
+from fleet_runtime.doorbell.choice import make_doorbell
 from fleet_runtime.sandboxd.client import SandboxdClient, Sandboxes, SandboxLost, SandboxRefused
 from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
 from fleet_runtime.store.fleet import Fleet
@@ -40,8 +40,8 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
         connections=min(8, settings.concurrency + 2),
         timeout_seconds=settings.database_timeout_seconds,
     )
-    doorbell = PostgresDoorbell(url, application_name=f"{settings.name}-worker-doorbell")
     metrics = WorkerMetrics()
+    doorbell = make_doorbell(settings, role="worker", templates=[settings.template], registry=metrics.registry)
     pods = PodSandboxes(settings, pod_settings, Fleet(database), metrics) if pod_settings is not None else None
     sandboxes = sandboxes or pods or SandboxdClient(settings.sandboxd_socket)
     worker = Worker(settings, database, doorbell, sandboxes, metrics, on_drain=pods.release_idle if pods else None)

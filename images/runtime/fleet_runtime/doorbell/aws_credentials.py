@@ -1,0 +1,48 @@
+"""AWS credentials of this process: botocore's own providers, without the rest of botocore."""
+
+import asyncio
+from typing import Any
+
+from botocore.credentials import ContainerProvider, CredentialResolver, EnvProvider, InstanceMetadataProvider
+from botocore.utils import InstanceMetadataFetcher
+
+_METADATA_SECONDS = 1
+_METADATA_ATTEMPTS = 2
+
+
+class NoCredentialsError(Exception):
+    """None of the places that are looked at has any."""
+
+
+class AwsCredentials:
+    """Those of the environment, of the container's endpoint (EKS Pod Identity, ECS), or of the instance, by IMDSv2.
+
+    In that order. They are fetched and renewed in a thread: botocore blocks while it asks for them.
+    """
+
+    def __init__(self) -> None:
+        """Look when first asked."""
+        fetcher = InstanceMetadataFetcher(
+            timeout=_METADATA_SECONDS,
+            num_attempts=_METADATA_ATTEMPTS,
+            # A token is a proof that the request was made here; the older way has none.
+            config={"ec2_metadata_v1_disabled": True},
+        )
+        self._resolver: Any = CredentialResolver(
+            [EnvProvider(), ContainerProvider(), InstanceMetadataProvider(iam_role_fetcher=fetcher)]
+        )
+        self._found: Any = None
+
+    async def current(self) -> Any:
+        """Credentials that are good now. Raises NoCredentialsError, and botocore's errors where a renewal fails."""
+        return await asyncio.to_thread(self._current)
+
+    def _current(self) -> Any:
+        if self._found is None:
+            self._found = self._resolver.load_credentials()
+        if self._found is None:
+            raise NoCredentialsError(
+                "no AWS credentials: neither in the environment (AWS_ACCESS_KEY_ID), nor from a container's endpoint "
+                "(EKS Pod Identity), nor from the instance's metadata"
+            )
+        return self._found.get_frozen_credentials()
