@@ -178,6 +178,7 @@ def _pool(
         "sandbox": _sandbox(kind, settings, foundation, images),
         "sandbox_namespace": place.sandboxes,
         "sandbox_replicas": pool.sandboxes,
+        "agent_sandbox": settings.platform.agent_sandbox == "exists",
         "image_pull_policy": images.pull_policy,
         "network_canary": settings.cluster.network_canary,
         "canary_targets": [system.database_host],

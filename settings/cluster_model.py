@@ -246,6 +246,9 @@ class Platform(Section):
     """For pools with the autoscaler `hpa`. EKS has it as an add-on."""
     gateway_api: Literal["exists", "off"] = "off"
     """The CRDs of the Gateway API, for the exposure `gateway` and for Istio. No chart brings them."""
+    agent_sandbox: Literal["exists", "off"] = "off"
+    """agent-sandbox with its extensions, `extensions.agents.x-k8s.io/v1beta1`. `exists`: its SandboxWarmPools keep the
+    sandboxes, and workers claim them by SandboxClaims. `off`: Deployments keep them."""
     karpenter: PlatformPart = Field(default="off", json_schema_extra=EKS_ONLY)
     """Nodes as pods need them, instead of groups of fixed bounds."""
 

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from agent_fleet.kubernetes.platform import Platform
     from agent_fleet.kubernetes.platform_args import IstioArgs, KarpenterArgs, KedaArgs, PlatformArgs
     from agent_fleet.kubernetes.pool_autoscaler import PoolAutoscaler
-    from agent_fleet.kubernetes.sandbox_pool import SandboxPool, SandboxPoolArgs
+    from agent_fleet.kubernetes.sandbox_pool import SandboxPool
+    from agent_fleet.kubernetes.sandbox_pool_args import SandboxPoolArgs
     from agent_fleet.kubernetes.tenant_namespace import (
         EgressArgs,
         TenantNamespace,
@@ -247,10 +248,8 @@ _HOMES = {
         "PlatformArgs",
     ),
     "kubernetes.pool_autoscaler": ("PoolAutoscaler",),
-    "kubernetes.sandbox_pool": (
-        "SandboxPool",
-        "SandboxPoolArgs",
-    ),
+    "kubernetes.sandbox_pool": ("SandboxPool",),
+    "kubernetes.sandbox_pool_args": ("SandboxPoolArgs",),
     "kubernetes.tenant_namespace": (
         "EgressArgs",
         "TenantNamespace",

@@ -14,7 +14,8 @@ from agent_fleet.kubernetes.pool_workloads import (
     pool_workloads,
 )
 from agent_fleet.kubernetes.rollout import Placement, roll_out
-from agent_fleet.kubernetes.sandbox_pool import SandboxPool, SandboxPoolArgs
+from agent_fleet.kubernetes.sandbox_pool import SandboxPool
+from agent_fleet.kubernetes.sandbox_pool_args import SandboxPoolArgs
 
 SANDBOX_MARGIN_SECONDS = 10
 """From a job's time limit until its sandbox is killed: to stop it and to read its result."""
@@ -98,6 +99,7 @@ class AgentPool(pulumi.ComponentResource):
             "pull_policy": args.get("image_pull_policy", "IfNotPresent"),
             "worker_namespace": args["namespace"],
             "worker_service_account": args["agent_type"],
+            "agent_sandbox": args.get("agent_sandbox", False),
         }
         if "reserved_cpus" in sandbox:
             given["reserved_cpus"] = sandbox["reserved_cpus"]

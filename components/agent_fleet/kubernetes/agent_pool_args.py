@@ -112,6 +112,8 @@ class AgentPoolArgs(TypedDict):
     """A namespace of purpose `sandboxes`."""
     sandbox_replicas: NotRequired[pulumi.Input[int]]
     """Sandboxes at once. Default: what one worker can use, concurrency and warm together."""
+    agent_sandbox: NotRequired[bool]
+    """Whether the cluster's agent-sandbox keeps the sandboxes, and not a Deployment. Default: no."""
     workspace_claim: NotRequired[pulumi.Input[str]]
     """A claim in the namespace, mounted at /workspace in the worker. Default: none."""
     image_pull_policy: NotRequired[str]

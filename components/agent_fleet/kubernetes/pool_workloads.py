@@ -110,6 +110,7 @@ def _pod_sandboxes(args: AgentPoolArgs) -> WorkersSandboxes:
             "FLEET_SANDBOX_BACKEND": "kubernetes",
             "FLEET_SANDBOX_NAMESPACE": args["sandbox_namespace"],
             "FLEET_SANDBOX_SELECTOR": selector_text(args["fleet"], args["agent_type"]),
+            **({"FLEET_AGENT_SANDBOX": args["agent_type"]} if args.get("agent_sandbox", False) else {}),
             "FLEET_SANDBOX_TEMPLATES": pulumi.Output.json_dumps({template: _sandbox(args).template()}),
             "FLEET_KUBERNETES_CREDENTIALS": CREDENTIALS_DIRECTORY,
             "FLEET_NETWORK_CANARY": args.get("network_canary", "enforce"),
