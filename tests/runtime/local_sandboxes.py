@@ -63,15 +63,13 @@ class LocalSandboxes:
                 return _result("sandbox_terminated", None, None, b"before the end", b"", 1.0)
             if not payload.code:
                 return _result("exited", 0, None, b"", b"", 0.1)
-            result = await self._run(payload, request.timeout_seconds, kill)
-            if on_output is not None:
-                on_output("stdout", result.stdout)
-                on_output("stderr", result.stderr)
-            return result
+            return await self._run(payload, request.timeout_seconds, kill, on_output or _nobody)
         finally:
             self.running -= 1
 
-    async def _run(self, payload: Payload, timeout_seconds: float, kill: asyncio.Event) -> RunResult:
+    async def _run(
+        self, payload: Payload, timeout_seconds: float, kill: asyncio.Event, on_output: OnOutput
+    ) -> RunResult:
         with tempfile.TemporaryDirectory() as folder:
             _lay_out(payload, Path(folder))
             started = time.monotonic()
@@ -84,7 +82,7 @@ class LocalSandboxes:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
-            talking = asyncio.create_task(process.communicate(payload.stdin))
+            talking = asyncio.create_task(_talk(process, payload.stdin, on_output))
             killed = asyncio.create_task(kill.wait())
             try:
                 await asyncio.wait({talking, killed}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -107,6 +105,33 @@ class LocalSandboxes:
     async def metrics(self) -> str:
         """Give one metric of sandboxd's."""
         return "# TYPE containers_started_total counter\ncontainers_started_total 1.0\n"
+
+
+def _nobody(_name: str, _part: bytes) -> None:
+    pass
+
+
+async def _talk(process: asyncio.subprocess.Process, stdin: bytes | None, on_output: OnOutput) -> tuple[bytes, bytes]:
+    """Give a process its input and read both outputs as they come, to their ends."""
+    outputs = {"stdout": bytearray(), "stderr": bytearray()}
+
+    async def read(name: str, stream: asyncio.StreamReader | None) -> None:
+        while stream is not None and (part := await stream.read(65_536)):
+            kept = part[: max(0, _KEPT_BYTES - len(outputs[name]))]
+            outputs[name] += part
+            if kept:
+                on_output(name, kept)
+
+    async def write() -> None:
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.write(stdin or b"")
+                await process.stdin.drain()
+            process.stdin.close()
+
+    await asyncio.gather(read("stdout", process.stdout), read("stderr", process.stderr), write())
+    await process.wait()
+    return bytes(outputs["stdout"]), bytes(outputs["stderr"])
 
 
 def _lay_out(payload: Payload, folder: Path) -> None:

@@ -120,6 +120,11 @@ class ApiSettings(DatabaseSettings, DoorbellSettings):
     large_bodies: int = Field(default=4, ge=1, le=1_000)
     """Bodies above a megabyte that are held at once; each takes about 90 MB while it is read."""
 
+    output_streams: int = Field(default=256, ge=1, le=10_000)
+    """Outputs that are followed live at once in this process; above it, 503. Each takes up to about 200 KB."""
+    output_streams_per_tenant: int = Field(default=64, ge=1, le=10_000)
+    """Those of one tenant; above it, 429."""
+
     bootstrap_keys: tuple[BootstrapKey, ...] = ()
     key_cache_seconds: float = Field(default=1.0, ge=0, le=2)
     """How long a key's state may be remembered: a revoked key is refused after this time at the latest."""

@@ -9,6 +9,7 @@ from fastapi.security import HTTPBearer
 
 from fleet_runtime.api.body import BodyReader
 from fleet_runtime.api.budget import QueueBudget
+from fleet_runtime.api.output_desk import OutputDesk
 from fleet_runtime.api.pools import Routes
 from fleet_runtime.api.problems import unauthorised, unavailable
 from fleet_runtime.api.waiting import Waiters
@@ -18,6 +19,7 @@ from fleet_runtime.doorbell import Doorbell
 from fleet_runtime.keys import Authenticator, Identity, KeyStore
 from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.store.fleet import Fleet
+from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.results import Results
 from fleet_runtime.telemetry.metrics import ApiMetrics
 
@@ -42,6 +44,13 @@ class ApiRuntime:
         self.results = Results(self.database)
         self.fleet = Fleet(self.database)
         self.waiters = Waiters(self.results)
+        self.live_output = LiveOutput(self.database)
+        self.desk = OutputDesk(
+            self.live_output,
+            self.doorbell,
+            streams=settings.output_streams,
+            streams_per_tenant=settings.output_streams_per_tenant,
+        )
         self.bodies = BodyReader(settings.large_bodies)
         self.routes = Routes(settings)
         self.budget = QueueBudget(self.acceptance, limit=settings.queue_limit)

@@ -46,12 +46,15 @@ async def serve(settings: ApiSettings) -> None:
     doorbell = make_doorbell(settings, role="api", templates=settings.templates, registry=metrics.registry)
     runtime = ApiRuntime(settings, database, doorbell, metrics)
     doorbell.listen(Bell.ENDED, runtime.waiters.rung)
+    for bell in (Bell.WRITTEN, Bell.ENDED):
+        doorbell.listen(bell, runtime.desk.rung)
     await database.open()
     observer = _Observer(runtime)
     background = [
         asyncio.create_task(_prepare(runtime, url)),
         asyncio.create_task(doorbell.run()),
         asyncio.create_task(runtime.waiters.run()),
+        asyncio.create_task(runtime.desk.run()),
         asyncio.create_task(_sweep(runtime)),
     ]
     if settings.pools:
@@ -66,6 +69,7 @@ async def serve(settings: ApiSettings) -> None:
         await asyncio.wait([ended, serving, *background], return_when=asyncio.FIRST_COMPLETED)
         log.info("api_stopping")
         runtime.waiters.close()
+        runtime.desk.close()
         await stop(api, serving)
         for task in background:
             if task.done() and not task.cancelled() and task.exception() is not None:

@@ -54,6 +54,7 @@ class ClaimedJob:
     timeout_seconds: float
     waited_ms: float
     payload: bytes
+    limited: bool = False
     watched: bool = False
     traceparent: str | None = None
 
@@ -99,6 +100,14 @@ class StoredResult:
     error_message: str | None
     cancel_requested: bool
     expired: bool
+
+
+@dataclass(frozen=True)
+class ResultOutline(StoredResult):
+    """A job without its outputs, and how long they are."""
+
+    stdout_bytes: int
+    stderr_bytes: int
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.states import JobStatus
-from fleet_runtime.store.records import ListedJob, StoredResult
+from fleet_runtime.store.records import ListedJob, ResultOutline, StoredResult
 
 _RESULT = """
 SELECT id, status, attempt, exit_code, signal, stdout, stderr, stdout_truncated, stderr_truncated,
@@ -15,6 +15,17 @@ SELECT id, status, attempt, exit_code, signal, stdout, stderr, stdout_truncated,
            ::float8 * 1000 AS queued_ms,
        start_ms, run_ms, warm, error_code, error_message, cancel_requested,
        expired OR coalesce(next_removal_at <= now(), false) AS expired
+FROM jobs WHERE id = %(id)s AND tenant = %(tenant)s
+"""
+
+_OUTLINE = _RESULT.replace(
+    "stdout, stderr,",
+    "NULL::bytea AS stdout, NULL::bytea AS stderr, "
+    "coalesce(length(stdout), 0) AS stdout_bytes, coalesce(length(stderr), 0) AS stderr_bytes,",
+)
+
+_PART = """
+SELECT substring(CASE %(name)s WHEN 'stdout' THEN stdout ELSE stderr END FROM %(offset)s::int + 1 FOR %(limit)s::int)
 FROM jobs WHERE id = %(id)s AND tenant = %(tenant)s
 """
 
@@ -67,6 +78,17 @@ class Results:
         """Return one of the tenant's jobs."""
         found = await self._database.rows(StoredResult, _RESULT, {"id": id_, "tenant": tenant})
         return found[0] if found else None
+
+    async def outline(self, tenant: str, id_: UUID) -> ResultOutline | None:
+        """Return one of the tenant's jobs without its outputs, which may be large."""
+        found = await self._database.rows(ResultOutline, _OUTLINE, {"id": id_, "tenant": tenant})
+        return found[0] if found else None
+
+    async def part(self, tenant: str, id_: UUID, name: str, offset: int, limit: int) -> bytes:
+        """Return a part of a stored output, `stdout` or `stderr`; empty where there is none any more."""
+        parameters = {"id": id_, "tenant": tenant, "name": name, "offset": offset, "limit": limit}
+        found = await self._database.tuples(_PART, parameters)
+        return bytes(found[0][0] or b"") if found else b""
 
     async def ended(self, ids: Sequence[UUID]) -> list[UUID]:
         """Return those of these jobs that have ended."""

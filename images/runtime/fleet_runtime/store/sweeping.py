@@ -52,6 +52,12 @@ WITH due AS (
 DELETE FROM jobs USING due WHERE jobs.id = due.id RETURNING jobs.id
 """
 
+# An API or a worker that died left these; whoever still watches has said so within the last seconds.
+_OLD_WATCHES = "DELETE FROM job_watches WHERE watched_until < now() - interval '30 seconds'"
+_UNWATCHED_OUTPUT = """
+DELETE FROM job_output WHERE NOT EXISTS (SELECT FROM job_watches WHERE job_watches.job_id = job_output.job_id)
+"""
+
 _OLD_WORKERS = "DELETE FROM workers WHERE heartbeat_at < now() - interval '1 hour' RETURNING id"
 
 
@@ -87,6 +93,8 @@ class Sweeper:
         expired = await self._database.tuples(_EXPIRED_RESULTS, {})
         forgotten = await self._database.tuples(_TOMBSTONES, {})
         await self._database.tuples(_OLD_WORKERS, {})
+        await self._database.tuples(_OLD_WATCHES, {})
+        await self._database.tuples(_UNWATCHED_OUTPUT, {})
         return Swept(
             requeued=[id_ for id_, status, _ in leases if status == "queued"],
             ended=[id_ for id_, status, _ in leases if status != "queued"],

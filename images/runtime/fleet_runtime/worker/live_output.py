@@ -81,9 +81,12 @@ class OutputPublisher:
         if any(output.published.values()):
             self._remove(key)
 
-    def watch(self, watched: Collection[Attempt]) -> None:
-        """Publish these attempts from now on, and no others."""
-        for key, output in self._attempts.items():
+    def watch(self, held: Collection[Attempt], watched: Collection[Attempt]) -> None:
+        """Publish those of the held attempts that are watched, and the others no longer."""
+        for key in held:
+            output = self._attempts.get(key)
+            if output is None:
+                continue
             if output.watched and key not in watched:
                 output.published = dict.fromkeys(STREAMS, 0)
                 self._remove(key)

@@ -239,7 +239,7 @@ class Worker:
                 continue
             if due:
                 renewed_at = time.monotonic()
-            self._outputs.watch(news.watched)
+            self._outputs.watch(held, news.watched)
             for key, reason in [
                 *((key, Stop.CANCELLED) for key in news.cancelled),
                 *((key, Stop.LEASE_LOST) for key in news.lost),
