@@ -1,4 +1,4 @@
-"""`python -m fleet_runtime ROLE`: api, worker, sandboxd, migrate or keys."""
+"""`python -m fleet_runtime ROLE`: api, worker, sandboxd, egress, migrate, keys or bundle."""
 
 import asyncio
 import sys
@@ -12,13 +12,13 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from fleet_runtime.telemetry.logs import configure_logs
 
-_ROLES = ("api", "worker", "sandboxd", "migrate", "keys")
+_ROLES = ("api", "worker", "sandboxd", "egress", "migrate", "keys", "bundle")
 
 
 def main() -> None:
     """Run one role until it ends; exits with 0, 1 (it failed) or 2 (called wrongly)."""
     role, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
-    if role not in _ROLES or (arguments and role != "keys"):
+    if role not in _ROLES or (arguments and role not in {"keys", "bundle"}):
         sys.stderr.write(f"usage: python -m fleet_runtime ROLE, where ROLE is one of {', '.join(_ROLES)}\n")
         raise SystemExit(2)
     configure_logs("info", role=role)
@@ -63,6 +63,13 @@ def _run(role: str, arguments: list[str]) -> int:
             settings = SandboxdSettings()  # pyright: ignore[reportCallIssue] - from the environment
             configure_logs(_level(settings), role=role)
             _await(serve_sandboxd(settings))
+        case "egress":
+            from fleet_runtime.egress.config import EgressSettings
+            from fleet_runtime.egress.server import serve as serve_egress
+
+            settings = EgressSettings()  # pyright: ignore[reportCallIssue] - from the environment
+            configure_logs(_level(settings), role=role, fleet=settings.name)
+            _await(serve_egress(settings))
         case "migrate":
             from fleet_runtime.config import DatabaseSettings
             from fleet_runtime.migrations.runner import migrate
@@ -70,6 +77,10 @@ def _run(role: str, arguments: list[str]) -> int:
             settings = DatabaseSettings()  # pyright: ignore[reportCallIssue] - from the environment
             configure_logs(settings.log_level, role=role, fleet=settings.name)
             migrate(settings.database_url.get_secret_value())
+        case "bundle":
+            from fleet_runtime.sandboxd.bundle_command import BundleSettings, run_bundle_command
+
+            return run_bundle_command(BundleSettings(), arguments)
         case _:
             from fleet_runtime.config import DatabaseSettings
             from fleet_runtime.keys_command import run_keys_command

@@ -1,7 +1,7 @@
 """What sandboxd is told by its environment: where it listens, to whom, and the templates it may create from."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +23,7 @@ class SandboxTemplate(BaseModel):
     warm: Annotated[int, Field(ge=0, le=1000)] = 4
     maximum: Annotated[int, Field(ge=1, le=1000, description="Waiting and running together.")] = 8
     start_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    egress: Annotated[bool, Field(description="A socket of the egress proxy's is mounted, and nothing else.")] = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -39,6 +40,17 @@ class SandboxTemplate(BaseModel):
         return self
 
 
+class OciSettings(BaseModel):
+    """What the oci backend is told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Path
+    runtimes: dict[str, Path]
+    user_namespaces: bool
+    first_uid: int
+
+
 class SandboxdSettings(BaseSettings):
     """The environment of the sandboxd role, each with the prefix FLEET_."""
 
@@ -52,12 +64,51 @@ class SandboxdSettings(BaseSettings):
     """User IDs that may connect, separated by commas; sandboxd's own always may."""
     sandboxd_socket_gid: int | None = Field(default=None, ge=0)
     """Group that the socket is given to, so that the worker may open it."""
+    sandboxd_backend: Literal["docker", "oci"] = "docker"
+    """Whether sandboxes are containers of Docker, or of an OCI runtime that sandboxd calls itself."""
     docker_host: Annotated[str, Field(pattern=r"^(unix|tcp)://")] = "unix:///var/run/docker.sock"
+    oci_state: Path = Path("/var/lib/agent-fleet/oci")
+    """Where the oci backend keeps unpacked images and what it makes; others must be able to pass through."""
+    oci_runtimes: dict[str, Path] = Field(default_factory=dict[str, Path])
+    """The programs of runtimes by name, as JSON; one that is not named is looked for in the usual folders."""
+    oci_user_namespaces: bool = True
+    """Whether each sandbox of runc has a user namespace, with user IDs that nothing else on the host has."""
+    oci_first_uid: int = Field(default=0x7000_0000, ge=65_536, le=0x7FFF_0000)
+    """The first of those IDs; each sandbox takes 65,536. The default is above what systemd gives to containers."""
     sandbox_templates: dict[str, SandboxTemplate] = Field(min_length=1)
+    egress_socket: Path | None = None
+    """Where sandboxd listens for the egress proxy; needed where a template has egress."""
+    egress_proxy_uid: int = Field(default=1002, ge=0)
+    """The user ID that the proxy must have; sandboxd's own will do too."""
+    egress_socket_gid: int | None = Field(default=None, ge=0)
+    """Group that the socket is given to, so that the proxy may open it."""
+    egress_folder: Path = Path("/run/fleet/egress")
+    """Where each such sandbox has a folder with its socket."""
+    egress_host_folder: Path | None = None
+    """The same folder as Docker's host sees it, where sandboxd is itself in a container."""
     drain_seconds: float = Field(default=15.0, gt=0)
     """How long taking down every sandbox may last when sandboxd is told to stop."""
+
+    @property
+    def oci(self) -> OciSettings:
+        """What the oci backend is told."""
+        return OciSettings(
+            state=self.oci_state,
+            runtimes=self.oci_runtimes,
+            user_namespaces=self.oci_user_namespaces,
+            first_uid=self.oci_first_uid,
+        )
 
     @property
     def allowed_uids(self) -> frozenset[int]:
         """The user IDs that may connect."""
         return frozenset(int(uid) for uid in self.sandboxd_allowed_uids.split(","))
+
+    @model_validator(mode="after")
+    def _egress_has_a_socket(self) -> Self:
+        if self.egress_socket is None and any(template.egress for template in self.sandbox_templates.values()):
+            raise ValueError(
+                "a template has egress, and egress_socket is not given: it takes a proxy on the same host, so pods of a "
+                "cluster cannot have it"
+            )
+        return self

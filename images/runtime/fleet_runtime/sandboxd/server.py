@@ -14,6 +14,7 @@ import structlog
 
 from fleet_runtime.sandboxd.backend import Backend, BackendError
 from fleet_runtime.sandboxd.config import SandboxdSettings
+from fleet_runtime.sandboxd.egress_backend import with_egress
 from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.protocol import ProtocolError, encode_message, read_message
@@ -33,13 +34,7 @@ _log = structlog.get_logger(__name__)
 
 async def serve(settings: SandboxdSettings, backend: Backend | None = None) -> None:
     """Be sandboxd until SIGTERM or SIGINT; returns when every sandbox is gone."""
-    if backend is None:
-        # A worker that runs this file's server on pods has no use for Docker's client.
-        from fleet_runtime.sandboxd.docker_backend import DockerBackend
-
-        # That client computes in threads; shorter turns at the interpreter keep them from holding up a job's answer.
-        sys.setswitchinterval(0.0005)
-        backend = DockerBackend(settings.name, settings.docker_host)
+    backend = backend or _backend(settings)
     sandboxd = Sandboxd(settings, backend)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,12 +46,26 @@ async def serve(settings: SandboxdSettings, backend: Backend | None = None) -> N
             loop.remove_signal_handler(number)
 
 
+def _backend(settings: SandboxdSettings) -> Backend:
+    """Make the one that was chosen. A worker that runs this file's server on pods has no use for either."""
+    if settings.sandboxd_backend == "oci":
+        from fleet_runtime.sandboxd.oci_backend import OciBackend
+
+        return OciBackend(settings.name, settings.oci)
+    from fleet_runtime.sandboxd.docker_backend import DockerBackend
+
+    # That client computes in threads; shorter turns at the interpreter keep them from holding up a job's answer.
+    sys.setswitchinterval(0.0005)
+    return DockerBackend(settings.name, settings.docker_host)
+
+
 class Sandboxd:
     """The server, its pools, and the watch over the backend."""
 
     def __init__(self, settings: SandboxdSettings, backend: Backend) -> None:
         """Make the pools; nothing is started."""
         self._settings = settings
+        backend, self._egress = with_egress(settings, backend)
         self._backend = backend
         self._metrics = Metrics()
         self._pools = {
@@ -85,6 +94,8 @@ class Sandboxd:
         server = await asyncio.start_unix_server(self._connected, sock=listening, limit=_BUFFER_BYTES)
         _log.info("sandboxd_listening", socket=str(self._settings.sandboxd_socket), templates=sorted(self._pools))
         watch = asyncio.create_task(self._watch())
+        if self._egress is not None:
+            self._egress.start()
         await self._stopping.wait()
         _log.info("sandboxd_stopping", connections=len(self._connections))
         watch.cancel()
@@ -96,6 +107,8 @@ class Sandboxd:
                 await asyncio.gather(*self._connections, return_exceptions=True)
         except TimeoutError:
             _log.error("sandboxd_stopped_before_all_was_removed", seconds=self._settings.drain_seconds)
+        if self._egress is not None:
+            await self._egress.stop()
         server.close()
         # A successor may have put its own socket there already.
         with contextlib.suppress(OSError):
@@ -191,10 +204,12 @@ class Sandboxd:
         if pool is None:
             known = ", ".join(sorted(self._pools))
             raise RefusedError("unknown_template", f"there is no template {request.template!r}; there are {known}")
-        await Run(request, pool, self._backend, self._metrics, (reader, writer)).serve()
+        await Run(request, pool, self._backend, self._metrics, (reader, writer), self._egress).serve()
 
     def _count(self) -> dict[str, Any]:
         reason = "sandboxd is shutting down" if self._stopping.is_set() else self._reason
+        if reason is None and self._egress is not None:
+            reason = self._egress.problem
         templates = {name: pool.counts for name, pool in self._pools.items()}
         return {"event": "count", "healthy": reason is None, "reason": reason, "templates": templates}
 
@@ -202,7 +217,7 @@ class Sandboxd:
         for name, pool in self._pools.items():
             for state, count in pool.counts.items():
                 self._metrics.sandboxes.labels(name, state).set(count)
-        return self._metrics.text()
+        return self._metrics.text() + (self._egress.metrics if self._egress is not None else b"")
 
 
 async def _answer(writer: asyncio.StreamWriter, header: dict[str, Any], body: bytes | None = None) -> None:

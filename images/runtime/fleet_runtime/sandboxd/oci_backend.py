@@ -1,0 +1,191 @@
+"""Sandboxes as single-use containers made by an OCI runtime itself, with no daemon between."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fleet_runtime.sandboxd.backend import BackendError, Sandbox
+from fleet_runtime.sandboxd.config import OciSettings, SandboxTemplate
+from fleet_runtime.sandboxd.oci_archive import ImageError
+from fleet_runtime.sandboxd.oci_attachment import SocketAttachment
+from fleet_runtime.sandboxd.oci_cgroups import ControlGroups
+from fleet_runtime.sandboxd.oci_config import UIDS_EACH, Program, bundle_config
+from fleet_runtime.sandboxd.oci_host import host_problem, oom_score
+from fleet_runtime.sandboxd.oci_images import Images
+from fleet_runtime.sandboxd.oci_runtime import Process, Runtime, program_of
+
+_REMOVALS_AT_ONCE = 2
+_DEATH_SECONDS = 5.0
+_OWN_USER_NAMESPACE = "runsc"
+"""gVisor puts itself into a user namespace, and its sandbox has a kernel of its own."""
+
+
+class OciBackend:
+    """Makes containers of one fleet below one folder and one path of control groups. Belongs to one event loop."""
+
+    shared = False
+
+    def __init__(self, fleet: str, settings: OciSettings) -> None:
+        """Nothing is made yet."""
+        self._settings = settings
+        self._images = Images(settings.state / "images")
+        self._folder = settings.state / "fleets" / fleet
+        self._bundles = self._folder / "bundles"
+        self._runtime_state = self._folder / "runtime"
+        self._groups = ControlGroups(f"/agent-fleet/{fleet}")
+        self._programs: dict[str, Program] = {}
+        self._held = contextlib.ExitStack()
+        self._runtimes: dict[str, Runtime] = {}
+        self._first_processes: dict[str, Process] = {}
+        self._slots: dict[str, int] = {}
+        self._threads = ThreadPoolExecutor(_REMOVALS_AT_ONCE, "oci-remove")
+
+    async def check(self, templates: Mapping[str, SandboxTemplate]) -> Mapping[str, str]:
+        """Look at this host, its control groups, the runtimes and the unpacked images."""
+        problem = host_problem(self._settings, self._groups.controllers)
+        if problem is not None:
+            raise BackendError(problem)
+        problems: dict[str, str] = {}
+        processors = os.cpu_count() or 1
+        for name, template in templates.items():
+            try:
+                program_of(template.runtime, self._settings.runtimes)
+                self._program(template.image)
+            except (BackendError, ImageError) as error:
+                problems[name] = str(error)
+                continue
+            if template.cpus > processors:
+                problems[name] = f"cpus is {template.cpus}, and this host has {processors}"
+        return problems
+
+    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+        """Write the bundle and have it run on a socket of ours: what the runner says waits there to be read."""
+        try:
+            program = self._program(template.image)
+            runtime = self._runtime(template.runtime)
+            bundle = self._write_bundle(name, template, program)
+            ours, theirs = socket.socketpair()
+            reading, writing = os.pipe()
+            try:
+                first = await runtime.run(name, bundle, theirs, writing)
+                self._first_processes[name] = Process(first)
+            except BaseException as error:
+                said = _said(reading)
+                ours.close()
+                os.close(reading)
+                if isinstance(error, BackendError) and said:
+                    raise BackendError(f"{error}: {said}") from error
+                raise
+            finally:
+                theirs.close()
+                os.close(writing)
+        except (BackendError, ImageError, OSError) as error:
+            raise BackendError(f"template {template_name}: {error}", lasting=isinstance(error, ImageError)) from error
+        return await SocketAttachment.opened(name, ours, reading)
+
+    def shortage(self) -> str | None:
+        """Return None: containers are made, not waited for."""
+        return None
+
+    async def remove(self, name: str) -> None:
+        """Kill its first process, with which the kernel kills all others, and clear away what is left."""
+        first = self._first_processes.pop(name, None)
+        if first is not None:
+            first.kill()
+            with first, contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DEATH_SECONDS):
+                    await first.wait()
+        if (self._runtime_state / name).exists():
+            await self._made_by(name).delete(name)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._clear, name)
+        except OSError as error:
+            raise BackendError(f"what is left of {name} cannot be removed: {error}") from error
+        self._slots.pop(name, None)
+
+    async def left_over(self, known: Collection[str]) -> list[str]:
+        """List what has a bundle, a control group, or is known to the runtime."""
+        names = self._groups.names()
+        for folder in (self._bundles, self._runtime_state):
+            with contextlib.suppress(FileNotFoundError):
+                names |= {entry.name for entry in os.scandir(folder)}
+        return sorted(name for name in names if name not in known)
+
+    async def ran_out_of_memory(self, name: str) -> bool:
+        """Read the kernel's record of it, which stays until the sandbox is removed."""
+        return self._groups.ran_out_of_memory(name)
+
+    def close(self) -> None:
+        """Let go of images and processes, and leave no empty folder behind."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._first_processes.values():
+            process.close()
+        self._first_processes.clear()
+        self._held.close()
+        for folder in (self._bundles, self._runtime_state, self._folder):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        self._groups.leave()
+
+    def _program(self, image: str) -> Program:
+        """Return what an image runs, and hold it from then on."""
+        program = self._programs.get(image)
+        if program is None or not program.rootfs.exists():
+            program = self._images.find(image)
+            self._held.enter_context(self._images.use(program))
+            self._programs[image] = program
+        return program
+
+    def _runtime(self, name: str) -> Runtime:
+        if name not in self._runtimes:
+            self._runtimes[name] = Runtime(program_of(name, self._settings.runtimes), self._runtime_state)
+        return self._runtimes[name]
+
+    def _made_by(self, name: str) -> Runtime:
+        """Return the runtime that a bundle was made for: an earlier sandboxd may have used another."""
+        try:
+            return self._runtime((self._bundles / name / "runtime").read_text())
+        except OSError:
+            return self._runtime(next(iter(self._runtimes), "runc"))
+
+    def _write_bundle(self, name: str, template: SandboxTemplate, program: Program) -> Path:
+        self._runtime_state.mkdir(parents=True, exist_ok=True)
+        bundle = self._bundles / name
+        bundle.mkdir(mode=0o700, parents=True)
+        config = bundle_config(
+            template,
+            program,
+            cgroup=self._groups.path(name),
+            first_uid=self._first_uid(name, template),
+            oom_score=oom_score(),
+        )
+        (bundle / "runtime").write_text(template.runtime)
+        (bundle / "config.json").write_text(json.dumps(config))
+        return bundle
+
+    def _first_uid(self, name: str, template: SandboxTemplate) -> int | None:
+        """Give a sandbox a range of user IDs that no other has while it lives."""
+        if not self._settings.user_namespaces or template.runtime == _OWN_USER_NAMESPACE:
+            return None
+        taken = set(self._slots.values())
+        slot = self._slots[name] = next(number for number in range(len(taken) + 1) if number not in taken)
+        return self._settings.first_uid + slot * UIDS_EACH
+
+    def _clear(self, name: str) -> None:
+        self._groups.destroy(name)
+        for folder in (self._runtime_state / name, self._bundles / name):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(folder)
+
+
+def _said(reading: int) -> str:
+    os.set_blocking(reading, False)
+    with contextlib.suppress(BlockingIOError):
+        return os.read(reading, 2048).decode(errors="replace").strip()
+    return ""
