@@ -108,7 +108,7 @@ class SandboxdSettings(BaseSettings):
     def _egress_has_a_socket(self) -> Self:
         if self.egress_socket is None and any(template.egress for template in self.sandbox_templates.values()):
             raise ValueError(
-                "a template has egress, and egress_socket is not given: it takes a proxy on the same host, so pods of a "
-                "cluster cannot have it"
+                "a template has egress, and egress_socket is not given: it takes a proxy on the same host, so pods of "
+                "a cluster cannot have it"
             )
         return self

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import docker
@@ -30,9 +31,10 @@ class DockerBackend:
 
     shared = False
 
-    def __init__(self, fleet: str, docker_host: str) -> None:
-        """Nothing is asked of the daemon yet: it may be away."""
+    def __init__(self, fleet: str, docker_host: str, egress_folders: Path) -> None:
+        """Nothing is asked of the daemon yet: it may be away. The folders are those of EgressFolders, on its host."""
         self._fleet = fleet
+        self._egress_folders = egress_folders
         self._host = docker_host
         self._client: docker.APIClient | None = None
         self._starters = ThreadPoolExecutor(_STARTS_AT_ONCE, "docker-start")
@@ -127,7 +129,7 @@ class DockerBackend:
         return bool(state.get("OOMKilled"))
 
     def _start(self, client: docker.APIClient, name: str, template: SandboxTemplate) -> socket.socket:
-        config = container_config(client, self._fleet, name, template)
+        config = container_config(client, self._fleet, name, template, self._egress_folders)
         created = client.create_container(**config)
         attached = client.attach_socket(created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         # The response closes its connection when it is collected; the copy is ours alone.

@@ -1,11 +1,13 @@
 """What a sandbox may do (posture.py), as Docker is told it; the same for warm and cold sandboxes."""
 
+from pathlib import Path
 from typing import Any
 
 import docker
-from docker.types import LogConfig, Ulimit
+from docker.types import LogConfig, Mount, Ulimit
 
 from fleet_runtime.sandboxd.config import SandboxTemplate
+from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
 from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, USER_ID, WORKING_FOLDER, scratch
 
 LABEL_FLEET = "agent-fleet.fleet"
@@ -13,8 +15,15 @@ LABEL_ROLE = "agent-fleet.role"
 ROLE = "sandbox"
 
 
-def container_config(client: docker.APIClient, fleet: str, name: str, template: SandboxTemplate) -> dict[str, Any]:
-    """Return the arguments of `create_container` for one sandbox of this template."""
+def container_config(
+    client: docker.APIClient, fleet: str, name: str, template: SandboxTemplate, egress_folders: Path
+) -> dict[str, Any]:
+    """Return the arguments of `create_container` for one sandbox of this template.
+
+    `egress_folders` is where Docker's host has the folders of sandboxes with egress, each by its sandbox's name.
+    """
+    # Of the kind that is refused where its source is missing, and not made in its place.
+    mounts = [Mount(SANDBOX_FOLDER, str(egress_folders / name), type="bind", read_only=True)] if template.egress else []
     return {
         "image": template.image,
         "name": name,
@@ -38,6 +47,7 @@ def container_config(client: docker.APIClient, fleet: str, name: str, template: 
             nano_cpus=round(template.cpus * 1e9),
             pids_limit=template.pids,
             ulimits=[Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in RESOURCE_LIMITS.items()],
+            mounts=mounts,
             tmpfs={each.path: ",".join(each.options()) for each in scratch(template)},
             ipc_mode="private",
             log_config=LogConfig(type="none"),

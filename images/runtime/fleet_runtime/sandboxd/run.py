@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import structlog
 
+from fleet_runtime.egress.link import LinkError
 from fleet_runtime.sandboxd.backend import Backend, Sandbox
+from fleet_runtime.sandboxd.egress_link import EgressLink
 from fleet_runtime.sandboxd.frames import FrameError, encode_frame, read_frame
 from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.pool import TemplatePool
@@ -39,12 +41,14 @@ class Run:
         backend: Backend,
         metrics: Metrics,
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        egress: EgressLink | None = None,
     ) -> None:
-        """Nothing happens before `serve`."""
+        """Nothing happens before `serve`. `egress` is asked where the template has it."""
         self._request = request
         self._pool = pool
         self._backend = backend
         self._metrics = metrics
+        self._egress = egress if pool.template.egress else None
         self._reader, self._writer = connection
         self._arrived = time.monotonic()
         self._started: float | None = None
@@ -52,7 +56,7 @@ class Run:
         self._sent = {"stdout": 0, "stderr": 0}
         self._stopped: str | None = None
         self._sandbox: Sandbox | None = None
-        self._wait: asyncio.Future[Sandbox] | None = None
+        self._wait: asyncio.Future[Any] | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
     async def serve(self) -> None:
@@ -76,6 +80,9 @@ class Run:
         for _ in range(_ATTEMPTS):
             sandbox = await self._acquire(deadline)
             if sandbox is None:
+                await self._end(None)
+                return
+            if self._egress is not None and not await self._let_out(self._egress, sandbox, deadline):
                 await self._end(None)
                 return
             report, diagnostics = await self._follow(sandbox)
@@ -105,6 +112,26 @@ class Run:
                 self._wait = None
         self._sandbox = sandbox
         return sandbox
+
+    async def _let_out(self, egress: EgressLink, sandbox: Sandbox, deadline: float) -> bool:
+        """Have the proxy know whose sandbox it is before the job can ask it; False where the job is not wanted."""
+        request = self._request
+        self._wait = asyncio.ensure_future(egress.bind(sandbox.name, request.job_id, request.tenant))
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._wait
+        except TimeoutError:
+            # Nothing is wrong with the job, so it goes back to the queue and waits there.
+            raise RefusedError("no_capacity", egress.problem or "the egress proxy does not answer") from None
+        except asyncio.CancelledError:
+            if self._stopped is None:
+                raise
+            return False
+        except LinkError as error:
+            raise RefusedError("start_failed", str(error)) from None
+        finally:
+            self._wait = None
+        return True
 
     async def _follow(self, sandbox: Sandbox) -> tuple[dict[str, Any] | None, str]:
         """Give the sandbox its job and pass on what it says; its report, or None if it died without one."""

@@ -56,7 +56,7 @@ def _backend(settings: SandboxdSettings) -> Backend:
 
     # That client computes in threads; shorter turns at the interpreter keep them from holding up a job's answer.
     sys.setswitchinterval(0.0005)
-    return DockerBackend(settings.name, settings.docker_host)
+    return DockerBackend(settings.name, settings.docker_host, settings.egress_host_folder or settings.egress_folder)
 
 
 class Sandboxd:

@@ -1,0 +1,1 @@
+"""egress: the only way out of a sandbox, for pools that allow some domains."""
