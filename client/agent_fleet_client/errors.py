@@ -21,7 +21,16 @@ class InvalidJobError(FleetError, ValueError):
 
 
 class UnreachableError(FleetError):
-    """Nothing answered at the fleet's address, however often it was tried."""
+    """Nothing answered at the fleet's address, however often it was tried. `may_pass` says whether it was worth it."""
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        """`message` names the address and the reason."""
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+class BrokenStreamError(UnreachableError):
+    """What came piece by piece stopped coming."""
 
 
 class AnswerError(FleetError):
@@ -39,9 +48,9 @@ class FieldProblem:
 class RefusedError(FleetError):
     """The fleet answered with problem details (RFC 9457).
 
-    `status` is HTTP's (401 key, 404 unknown job, 410 expired result, 413 too large, 422 invalid, 429 over budget, 503 not
-    accepting), `kind` the last part of the problem's type, `errors` the fields that are wrong, `retry_after_seconds`
-    what the fleet asked to wait, and `request_id` what its logs know the request by.
+    `status` is the HTTP status (401 key, 404 unknown job, 410 expired result, 413 too large, 422 invalid, 429 over
+    budget, 503 not accepting), `kind` the last part of the problem's type, `errors` the fields that are wrong,
+    `retry_after_seconds` what the fleet asked to wait, and `request_id` what its logs know the request by.
     """
 
     def __init__(

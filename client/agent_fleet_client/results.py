@@ -74,15 +74,6 @@ class JobSummary:
     """The fleet's own answer, with whatever a newer one adds."""
 
 
-@dataclass(frozen=True)
-class Output:
-    """A piece of a running job's output. `event_id` is where to go on from."""
-
-    stream: str
-    text: str
-    event_id: str | None
-
-
 def read_result(document: Any) -> Result:
     """Read a result; raises AnswerError for anything else."""
     given = _object(document)
