@@ -108,6 +108,10 @@ class PodPool:
         }
         return {name: owner for name, owner in found.items() if owner}
 
+    def give_up(self, name: str) -> None:
+        """Delete what a worker has claimed, and do not wait."""
+        self.cluster("delete", "pod", "-n", self.namespace, name, "--now", "--wait=false", check=False)
+
     def ready(self, seconds: float = 120) -> None:
         """Wait until as many pods are ready and unclaimed as there are replicas, claimed ones aside."""
         wanted = self.replicas

@@ -25,7 +25,7 @@ class PodDaemon(Daemon):
     def clean(self) -> None:
         """Delete the pods that it still holds."""
         for name in self.pool.claimed():
-            self.pool.cluster("delete", "pod", "-n", self.pool.namespace, name, "--now", "--wait=false", check=False)
+            self.pool.give_up(name)
 
     def kill(self) -> None:
         """End it as the kernel would."""

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import uvloop
 from fleet_runtime.sandboxd.config import SandboxdSettings
-from fleet_runtime.sandboxd.kubernetes_backend import KubernetesBackend
 from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
 from fleet_runtime.sandboxd.server import serve
 from fleet_runtime.telemetry.logs import configure_logs
+from fleet_runtime.worker.pod_sandboxes import pod_backend
 
 
 async def _alive(workers: Collection[str]) -> frozenset[str] | None:
@@ -22,7 +22,7 @@ async def main() -> None:
     configure_logs("info", role="sandboxd")
     worker_id = f"{os.environ['FLEET_WORKER_ID']}-{secrets.token_hex(4)}"
     settings = KubernetesSettings()  # pyright: ignore[reportCallIssue] - from the environment
-    backend = KubernetesBackend(settings, worker_id, _alive)
+    backend = pod_backend(settings, worker_id, _alive)
     await serve(SandboxdSettings(), backend)  # pyright: ignore[reportCallIssue] - from the environment
 
 

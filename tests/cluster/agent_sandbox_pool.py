@@ -1,0 +1,133 @@
+"""A warm pool of agent-sandbox on a real node, as the component declares it, with the stand-in of its controller."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from agent_fleet import SandboxPool
+from agent_sandbox_standin import Controller
+from declared_manifests import declared
+from sandbox_pods import MEMORY_MEBIBYTES, SCRATCH_MEBIBYTES, Cluster, PodPool, until
+
+DEFINITIONS = Path(__file__).parent / "agent_sandbox_definitions.yaml"
+_POOL = "testing"
+_WORKER = "worker"
+
+
+@dataclass
+class AgentSandboxPool(PodPool):
+    """A namespace with one SandboxWarmPool; `replicas` is how many of its sandboxes wait."""
+
+    replicas: int = 2
+    pods_at_most: int | None = None
+    """The namespace's quota."""
+    controller: Controller = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have a controller, which `create` starts."""
+        self.controller = Controller(self.cluster, self.namespace)
+
+    def create(self) -> None:
+        """Serve the definitions, apply everything, start the controller and wait until the sandboxes are ready."""
+        install_definitions(self.cluster)
+        self.controller.start()
+        super().create()
+
+    def delete(self) -> None:
+        """Stop the controller and remove the namespace."""
+        self.controller.stop()
+        super().delete()
+
+    def claimed(self) -> dict[str, str]:
+        """The worker that made each claim."""
+        claims = self.cluster.get("sandboxclaims", "-n", self.namespace)["items"]
+        return {one["metadata"]["name"]: one["metadata"]["annotations"]["agent-fleet.claimed-by"] for one in claims}
+
+    def give_up(self, name: str) -> None:
+        """Delete a claim, and do not wait."""
+        self.cluster("delete", "sandboxclaim", "-n", self.namespace, name, "--wait=false", check=False)
+
+    def sandbox_of(self, claim: str) -> str:
+        """The Sandbox that a claim is bound to, which has its pod's name."""
+        return self.cluster.get("sandboxclaim", "-n", self.namespace, claim)["status"]["sandbox"]["name"]
+
+    def sandboxes(self) -> set[str]:
+        """Every Sandbox that there is."""
+        found = self.cluster.get("sandboxes.agents.x-k8s.io", "-n", self.namespace)["items"]
+        return {one["metadata"]["name"] for one in found}
+
+    def environment(self, folder: Path, **template: Any) -> dict[str, str]:
+        """What a worker is told of this pool."""
+        return {**super().environment(folder, **template), "FLEET_AGENT_SANDBOX": _POOL}
+
+    def _objects(self) -> list[Mapping[str, Any]]:
+        within = {"namespace": self.namespace}
+        found: list[Mapping[str, Any]] = [
+            *(one for one in super()._objects() if one["kind"] in ("Namespace", "ServiceAccount")),
+            *declared(self._declare),
+        ]
+        if self.pods_at_most is not None:
+            found.append(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ResourceQuota",
+                    "metadata": {"name": "pods", **within},
+                    "spec": {"hard": {"pods": str(self.pods_at_most)}},
+                }
+            )
+        return found
+
+    def _declare(self) -> Any:
+        return SandboxPool(
+            f"{self.namespace}-sandboxes",
+            {
+                "fleet": "test",
+                "team": "alpha",
+                "pool": _POOL,
+                "namespace": self.namespace,
+                "image": self.image,
+                "agent_sandbox": True,
+                # A quarter of them waits.
+                "replicas": self.replicas * 4,
+                "memory_mebibytes": MEMORY_MEBIBYTES,
+                "cpus": 1.0,
+                "reserved_cpus": 0.01,
+                "scratch_mebibytes": SCRATCH_MEBIBYTES,
+                "grace_seconds": self.grace_seconds,
+                "pull_policy": self.pull_policy,
+                "worker_namespace": self.namespace,
+                "worker_service_account": _WORKER,
+            },
+        ).selector
+
+
+def install_definitions(cluster: Cluster) -> None:
+    """Have the cluster serve agent-sandbox's kinds."""
+    given = yaml.safe_load(DEFINITIONS.read_text(encoding="utf-8"))
+    cluster("apply", "--server-side", "--force-conflicts", "-f", "-", given=given)
+    names = [one["metadata"]["name"] for one in given["items"]]
+    cluster("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in names))
+
+
+def collected(pool: AgentSandboxPool) -> None:
+    """Wait until the cluster's garbage collector knows the kinds, which it asks for every half minute."""
+    owner = {"apiVersion": "extensions.agents.x-k8s.io/v1beta1", "kind": "SandboxClaim"}
+    given = {**owner, "metadata": {"name": "probe"}, "spec": {"warmPoolRef": {"name": "none"}}}
+    pool.cluster("create", "-n", pool.namespace, "-f", "-", given=given)
+    claim = pool.cluster.get("sandboxclaim", "-n", pool.namespace, "probe")
+    reference = {**owner, "name": "probe", "uid": claim["metadata"]["uid"]}
+    kept = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "probe", "ownerReferences": [reference]},
+    }
+    pool.cluster("create", "-n", pool.namespace, "-f", "-", given=kept)
+    pool.cluster("delete", "sandboxclaim", "-n", pool.namespace, "probe")
+
+    def gone() -> bool:
+        found = pool.cluster("get", "configmap", "-n", pool.namespace, "probe", "--ignore-not-found", "-o", "name")
+        return not found.strip()
+
+    until(gone, 120, "the garbage collector to know agent-sandbox's kinds")
