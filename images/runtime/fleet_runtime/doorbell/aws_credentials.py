@@ -6,6 +6,7 @@ from typing import Any
 from botocore.credentials import ContainerProvider, CredentialResolver, EnvProvider, InstanceMetadataProvider
 from botocore.utils import InstanceMetadataFetcher
 
+METADATA_ENDPOINT = "http://169.254.169.254/"
 _METADATA_SECONDS = 1
 _METADATA_ATTEMPTS = 2
 
@@ -20,12 +21,13 @@ class AwsCredentials:
     In that order. They are fetched and renewed in a thread: botocore blocks while it asks for them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metadata_endpoint: str = METADATA_ENDPOINT) -> None:
         """Look when first asked."""
         fetcher = InstanceMetadataFetcher(
             timeout=_METADATA_SECONDS,
             num_attempts=_METADATA_ATTEMPTS,
-            # A token is a proof that the request was made here; the older way has none.
+            base_url=metadata_endpoint,
+            # Version 2 asks for a token first, which a request that somebody was tricked into cannot.
             config={"ec2_metadata_v1_disabled": True},
         )
         self._resolver: Any = CredentialResolver(

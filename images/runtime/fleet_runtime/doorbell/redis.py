@@ -62,6 +62,8 @@ class RedisDoorbell:
                 socket_connect_timeout=_ANSWER_SECONDS,
                 socket_timeout=_ANSWER_SECONDS,
                 socket_keepalive=True,
+                # It would tell Redis its name by a command that a doorbell's user may not use.
+                driver_info=None,
             ) as client:
                 await work(client)
 
