@@ -1,27 +1,36 @@
 """Ending an attempt. Every statement here is fenced: it changes nothing unless this worker still holds this attempt."""
 
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from fleet_runtime.database import Database
 from fleet_runtime.states import JobStatus
+from fleet_runtime.store.backoff import BACKOFF
+from fleet_runtime.store.claim_statement import TODAY
 from fleet_runtime.store.records import Outcome
 
 # A cancel that was committed before this result wins over it.
-_FINISH = """
-UPDATE jobs SET
-    status = CASE WHEN cancel_requested THEN 'cancelled' ELSE %(status)s END,
-    exit_code = %(exit_code)s, signal = %(signal)s, stdout = %(stdout)s, stderr = %(stderr)s,
-    stdout_truncated = %(stdout_truncated)s, stderr_truncated = %(stderr_truncated)s,
-    start_ms = %(start_ms)s, run_ms = %(run_ms)s, warm = %(warm)s,
-    max_memory_bytes = %(max_memory_bytes)s, cpu_ms = %(cpu_ms)s,
-    error_code = CASE WHEN cancel_requested THEN NULL ELSE %(error_code)s END,
-    error_message = CASE WHEN cancel_requested THEN NULL ELSE %(error_message)s END,
-    lease_expires_at = NULL, ended_at = now(),
-    next_removal_at = now() + make_interval(secs => result_ttl_seconds)
-WHERE id = %(id)s AND attempt = %(attempt)s AND worker_id = %(worker_id)s AND status = 'running'
-RETURNING status
-"""
+_FINISH: LiteralString = f"""
+WITH ended AS (
+    UPDATE jobs SET
+        status = CASE WHEN cancel_requested THEN 'cancelled' ELSE %(status)s END,
+        exit_code = %(exit_code)s, signal = %(signal)s, stdout = %(stdout)s, stderr = %(stderr)s,
+        stdout_truncated = %(stdout_truncated)s, stderr_truncated = %(stderr_truncated)s,
+        start_ms = %(start_ms)s, run_ms = %(run_ms)s, warm = %(warm)s,
+        max_memory_bytes = %(max_memory_bytes)s, cpu_ms = %(cpu_ms)s,
+        error_code = CASE WHEN cancel_requested THEN NULL ELSE %(error_code)s END,
+        error_message = CASE WHEN cancel_requested THEN NULL ELSE %(error_message)s END,
+        lease_expires_at = NULL, ended_at = now(),
+        next_removal_at = now() + make_interval(secs => result_ttl_seconds)
+    WHERE id = %(id)s AND attempt = %(attempt)s AND worker_id = %(worker_id)s AND status = 'running'
+    RETURNING status, tenant
+), used AS (
+    INSERT INTO tenant_usage (tenant, day, part, cpu_ms)
+    SELECT tenant, {TODAY}, pg_backend_pid() %% 8, %(cpu_ms)s FROM ended WHERE %(cpu_ms)s::float8 > 0
+    ON CONFLICT (tenant, day, part) DO UPDATE SET cpu_ms = tenant_usage.cpu_ms + excluded.cpu_ms
+)
+SELECT status FROM ended
+"""  # noqa: S608 - literals only
 
 _ENDED_BY_ME = """
 SELECT status FROM jobs
@@ -45,12 +54,12 @@ WHERE jobs.id = change.id
 RETURNING jobs.status
 """
 
-_RETRY = """
+_RETRY: LiteralString = f"""
 UPDATE jobs SET
     status = change.status,
     failures = failures + 1,
     lease_expires_at = NULL,
-    available_at = now() + make_interval(secs => least(60, 2 ^ (failures - 1))),
+    available_at = now() + {BACKOFF},
     ended_at = CASE WHEN change.status <> 'queued' THEN now() END,
     error_code = CASE WHEN change.status = 'lost' THEN %(error_code)s END,
     error_message = CASE WHEN change.status = 'lost' THEN %(error_message)s END,
@@ -64,7 +73,7 @@ FROM (
 ) AS change
 WHERE jobs.id = change.id
 RETURNING jobs.status
-"""
+"""  # noqa: S608 - literals only
 
 
 class Outcomes:

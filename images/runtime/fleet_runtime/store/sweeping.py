@@ -1,13 +1,16 @@
 """Putting back what nobody holds any more, and removing what has expired. Any number of processes may sweep at once."""
 
 from dataclasses import dataclass, field
+from typing import LiteralString
 from uuid import UUID
 
 from fleet_runtime.database import Database
+from fleet_runtime.store.backoff import BACKOFF
+from fleet_runtime.store.claim_statement import TODAY
 
 # After a restart of the database every lease may look expired, because none could be renewed while it was down: whoever
 # still works gets one round of renewals first.
-_EXPIRED_LEASES = """
+_EXPIRED_LEASES: LiteralString = f"""
 WITH expired AS (
     SELECT id, CASE WHEN cancel_requested THEN 'cancelled'
                     WHEN failures + 1 >= max_attempts THEN 'lost' ELSE 'queued' END AS next_status
@@ -20,7 +23,7 @@ UPDATE jobs SET
     status = next_status,
     failures = failures + 1,
     lease_expires_at = NULL,
-    available_at = now() + make_interval(secs => least(60, 2 ^ (failures - 1))),
+    available_at = now() + {BACKOFF},
     ended_at = CASE WHEN next_status <> 'queued' THEN now() END,
     error_code = CASE WHEN next_status = 'lost' THEN 'worker_lost' END,
     error_message = CASE WHEN next_status = 'lost'
@@ -28,7 +31,7 @@ UPDATE jobs SET
     next_removal_at = CASE WHEN next_status <> 'queued' THEN now() + make_interval(secs => result_ttl_seconds) END
 FROM expired WHERE jobs.id = expired.id
 RETURNING jobs.id, jobs.status, jobs.worker_id
-"""
+"""  # noqa: S608 - literals only
 
 _EXPIRED_RESULTS = """
 WITH due AS (
@@ -59,6 +62,8 @@ DELETE FROM job_output WHERE NOT EXISTS (SELECT FROM job_watches WHERE job_watch
 """
 
 _OLD_WORKERS = "DELETE FROM workers WHERE heartbeat_at < now() - interval '1 hour' RETURNING id"
+
+_OLD_USAGE: LiteralString = f"DELETE FROM tenant_usage WHERE day < {TODAY} - 31"  # noqa: S608 - literals only
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class Sweeper:
         expired = await self._database.tuples(_EXPIRED_RESULTS, {})
         forgotten = await self._database.tuples(_TOMBSTONES, {})
         await self._database.tuples(_OLD_WORKERS, {})
+        await self._database.tuples(_OLD_USAGE, {})
         await self._database.tuples(_OLD_WATCHES, {})
         await self._database.tuples(_UNWATCHED_OUTPUT, {})
         return Swept(

@@ -172,7 +172,8 @@ class Worker:
             del self._running[job.id, job.attempt]
             self._outputs.close((job.id, job.attempt))
             self._metrics.running.set(len(self._running))
-            if self._more_expected:
+            # A place of a limited tenant may be what its next job waits for.
+            if self._more_expected or job.limited:
                 self._wake.set()
 
     async def _write(self, attempt: RunningAttempt, verdict: Verdict) -> None:
