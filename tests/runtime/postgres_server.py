@@ -63,8 +63,8 @@ class ContainerServer:
     url: str
 
     @classmethod
-    def create(cls) -> "ContainerServer":
-        """Start one, building the image if it is not there."""
+    def create(cls, *, durable: bool = False) -> "ContainerServer":
+        """Start one, building the image if it is not there; `durable` if it is to be killed."""
         image = _image()
         name = f"agent-fleet-test-{uuid.uuid4().hex[:12]}"
         # A port of our own choice, because one of Docker's changes with every start.
@@ -74,7 +74,7 @@ class ContainerServer:
             *("--security-opt=no-new-privileges", "--publish", f"127.0.0.1:{port}:5432", "--shm-size=128m"),
             *("--tmpfs", "/run/postgresql:mode=1777", "--tmpfs", "/tmp:mode=1777"),
             *("--env", "POSTGRES_USER=fleet", "--env", f"POSTGRES_PASSWORD={_PASSWORD}", "--env", "POSTGRES_DB=fleet"),
-            *(image, *_SETTINGS, *_FAST),
+            *(image, *_SETTINGS, *([] if durable else _FAST)),
         )
         if started.returncode != 0:
             raise NoServerError(f"docker run failed: {started.stderr.strip()}")
