@@ -51,6 +51,22 @@ class BootstrapKey(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+class TenantBudget(BaseModel):
+    """What one tenant may use; a limit that is left out is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: TenantName
+    max_concurrent: int | None = Field(default=None, ge=1, le=100_000)
+    """Jobs that run at once, over all pools."""
+    jobs_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Jobs that begin: so many at once after a quiet minute, and so many a minute in the long run."""
+    jobs_per_day: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    """Jobs that begin on one day (UTC)."""
+    cpu_seconds_per_day: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    """Processor time of jobs that end on one day (UTC). Jobs that run when it is used up run on."""
+
+
 class CommonSettings(BaseSettings):
     """What every role has."""
 
@@ -126,6 +142,8 @@ class ApiSettings(DatabaseSettings, DoorbellSettings):
     """Those of one tenant; above it, 429."""
 
     bootstrap_keys: tuple[BootstrapKey, ...] = ()
+    tenant_budgets: tuple[TenantBudget, ...] | None = None
+    """The budgets that the deployment itself sets, for exactly these tenants; left out, it sets and takes away none."""
     key_cache_seconds: float = Field(default=1.0, ge=0, le=2)
     """How long a key's state may be remembered: a revoked key is refused after this time at the latest."""
 
@@ -183,6 +201,15 @@ class ApiSettings(DatabaseSettings, DoorbellSettings):
                 "FLEET_BOOTSTRAP_KEYS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: keys that it does not list "
                 "would be refused everywhere; give it to the fleet's own API only"
             )
+        if self.pinned and self.tenant_budgets is not None:
+            raise ValueError(
+                "FLEET_TENANT_BUDGETS goes with neither FLEET_TENANT nor FLEET_AGENT_TYPE: tenants that it does not "
+                "list would lose their limits everywhere; give it to the fleet's own API only"
+            )
+        budgets = [budget.tenant for budget in self.tenant_budgets or ()]
+        for tenant in budgets:
+            if budgets.count(tenant) > 1:
+                raise ValueError(f"FLEET_TENANT_BUDGETS has tenant {tenant!r} more than once")
         names = [(pool.tenant, pool.agent_type) for pool in self.pools]
         defaults = [pool.tenant for pool in self.pools if pool.default]
         for tenant, agent_type in names:
