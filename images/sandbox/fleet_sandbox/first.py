@@ -13,6 +13,21 @@ MAIN_FILES = {"python": "main.py", "bash": "main.sh", "node": "main.js"}
 PROGRAMS = {"bash": "/bin/bash", "node": "/usr/local/bin/node"}
 WARM_MODULES = ("collections", "datetime", "functools", "json", "math", "random", "re", "time")
 """What most Python jobs import. Each costs every sandbox memory and every job a longer exit."""
+EGRESS_SOCKET = "/run/egress/proxy.sock"
+"""Mounted in sandboxes of templates with egress."""
+PROXY_URL = "http://127.0.0.1:3128"
+OWN_ADDRESSES = "localhost,127.0.0.1,::1"
+PROXY_ENVIRONMENT = {
+    "HTTP_PROXY": PROXY_URL,
+    "http_proxy": PROXY_URL,
+    "HTTPS_PROXY": PROXY_URL,
+    "https_proxy": PROXY_URL,
+    "NO_PROXY": OWN_ADDRESSES,
+    "no_proxy": OWN_ADDRESSES,
+    "NODE_USE_ENV_PROXY": "1",
+    "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+}
+"""How programs find the forwarder. What listens in the sandbox itself is reached without it."""
 
 
 def main() -> None:
@@ -24,6 +39,7 @@ def main() -> None:
         # Kubernetes tells every container where its API server is, which is nothing that a job needs to know.
         for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
             del os.environ[name]
+        forwarder = start_forwarder() if os.access(EGRESS_SOCKET, os.F_OK) else None
         stdin, stdout, stderr, go, warm = (os.pipe() for _ in range(5))
         # Spares every job a collection of all that the warm interpreter holds.
         gc.collect()
@@ -34,6 +50,8 @@ def main() -> None:
             return
         for end in (stdin[0], stdout[1], stderr[1], warm[1], go[0]):
             os.close(end)
+        if forwarder is not None and os.read(forwarder, 1) != b"f":
+            raise OSError("the way to the egress proxy was not opened")
         from fleet_sandbox.runner import serve
 
         serve(child, stdin[1], (stdout[0], stderr[0]), go[1], warm[0])
@@ -41,6 +59,25 @@ def main() -> None:
         os.write(2, f"runner: {type(error).__name__}: {error}\n".encode(errors="replace"))
         os._exit(70)
     os._exit(0)
+
+
+def start_forwarder() -> int:
+    """Fork the process that leads to the egress proxy, and tell the environment; a byte comes when it listens.
+
+    It loads what it needs for itself: the job's interpreter stays bare. It keeps no descriptor of the runner's, as the
+    job may look into it.
+    """
+    ready, told = os.pipe()
+    if os.fork() == 0:
+        try:
+            from fleet_sandbox.forwarder import become
+
+            become(told)
+        finally:
+            os._exit(1)
+    os.close(told)
+    os.environ.update(PROXY_ENVIRONMENT)
+    return ready
 
 
 def wait_as_job(ends: tuple[int, int, int], warm: int, go: int, plain: frozenset[str]) -> None:

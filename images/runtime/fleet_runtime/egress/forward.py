@@ -60,7 +60,9 @@ class Forwarding:
         reader, writer = streams
         upstream = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEADERS_BYTES)
         async with asyncio.timeout(IDLE_SECONDS) as self._idle:
-            writer.write(upstream.send(self._outgoing()) or b"")
+            head = upstream.send(self._outgoing()) or b""
+            self._count(len(head), "sent")
+            writer.write(head)
             sending = asyncio.create_task(self._send_body(upstream, writer))
             receiving = asyncio.create_task(self._receive(upstream, reader))
             try:

@@ -38,7 +38,7 @@ class Proxying:
         self._metrics = metrics
         self._streams = job
         self._reader, self._writer = job
-        self._conversation = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEADERS_BYTES)
+        self._conversation = _conversation()
         self._target: Target | None = None
         self._passed = {"sent": 0, "received": 0}
         self._answered = False
@@ -71,26 +71,39 @@ class Proxying:
             self._note(verdict, private, time.monotonic() - began)
 
     async def _serve(self) -> None:
-        request = await self._request()
-        if request is None:
-            raise EOFError
-        try:
-            self._target = target = target_of(request)
-        except BadRequest as error:
-            self._access.begin_request()
-            raise Denied(400, "bad_request", str(error)) from None
+        request, target = await self._next(None)
         self._judge(target)
+        if target.tunnel and target.port == 80:
+            # Some clients tunnel plain HTTP too. What comes in the tunnel is one request as any other.
+            await self._establish()
+            early, _ = self._conversation.trailing_data
+            self._conversation = _conversation()
+            if early:
+                self._conversation.receive_data(early)
+            self._answered = False
+            request, target = await self._next(target)
         credential = self._access.rules.credentials.get(target.host)
         if target.tunnel:
             await self._tunnel(target)
             return
-        upstream = await self._open(target, 443, tls=True)
+        upstream = await self._open(target, tls=True)
         forwarding = Forwarding(self._streams, self._conversation, request, target, credential, self._count)
         try:
             await forwarding.run(upstream)
         finally:
             self._answered = forwarding.answered
             upstream[1].transport.abort()
+
+    async def _next(self, within: Target | None) -> tuple[h11.Request, Target]:
+        request = await self._request()
+        if request is None:
+            raise EOFError
+        try:
+            self._target = target_of(request, within)
+        except BadRequest as error:
+            self._access.begin_request()
+            raise Denied(400, "bad_request", str(error)) from None
+        return request, self._target
 
     async def _request(self) -> h11.Request | None:
         async with asyncio.timeout(HEADER_SECONDS):
@@ -114,19 +127,16 @@ class Proxying:
         if not rules.domains.allows(target.host):
             text = f"{target.host} is not among the domains that this pool's jobs may reach ({_SETTING})"
             raise Denied(403, "domain", text)
-        if not target.tunnel and target.port != 80:
-            raise Denied(
-                403, "port", f"port {target.port} is not allowed; use http://{target.host}/, which goes out as TLS"
-            )
-        if target.tunnel and target.port != 443:
-            raise Denied(403, "port", f"port {target.port} is not allowed; tunnels lead to port 443 only")
-        if target.tunnel and target.host in rules.credentials:
+        if target.port not in ((80, 443) if target.tunnel else (80,)):
+            text = f"port {target.port} is not allowed: tunnels lead to port 443, and http:// goes out as TLS"
+            raise Denied(403, "port", text)
+        if target.tunnel and target.port == 443 and target.host in rules.credentials:
             text = f"the proxy adds a credential for {target.host}: use http://{target.host}/, which goes out as TLS"
             raise Denied(403, "credential", text)
 
-    async def _open(self, target: Target, port: int, *, tls: bool) -> Streams:
+    async def _open(self, target: Target, *, tls: bool) -> Streams:
         try:
-            return await self._dialer.open(target.host, port, tls=tls)
+            return await self._dialer.open(target.host, 443, tls=tls)
         except RefusedAddress as error:
             text = f"{target.host} does not lead to a public address"
             raise Denied(403, "address", text, private=str(error)) from None
@@ -134,13 +144,9 @@ class Proxying:
             raise Denied(502, "unreachable", str(error)) from None
 
     async def _tunnel(self, target: Target) -> None:
-        upstream = await self._open(target, 443, tls=False)
+        upstream = await self._open(target, tls=False)
         try:
-            # h11 would announce a body; a tunnel has none (RFC 9110, 9.3.6).
-            self._answered = True
-            self._writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await self._writer.drain()
-            self._conversation.next_event()
+            await self._establish()
             early, _ = self._conversation.trailing_data
             try:
                 first = await client_hello(self._reader, early, target.host)
@@ -152,6 +158,13 @@ class Proxying:
             await join(self._streams, upstream, self._count)
         finally:
             upstream[1].transport.abort()
+
+    async def _establish(self) -> None:
+        # h11 would announce a body; the answer to CONNECT has none (RFC 9110, 9.3.6).
+        self._answered = True
+        self._writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await self._writer.drain()
+        self._conversation.next_event()
 
     def _count(self, size: int, direction: str) -> None:
         self._passed[direction] += size
@@ -191,3 +204,7 @@ class Proxying:
             received_bytes=self._passed["received"],
             seconds=round(seconds, 3),
         )
+
+
+def _conversation() -> h11.Connection:
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEADERS_BYTES)

@@ -29,20 +29,25 @@ class Target:
         return not self.path
 
 
-def target_of(request: h11.Request) -> Target:
-    """Return where a request goes; raises BadRequest."""
-    if request.method not in _METHODS:
+def target_of(request: h11.Request, within: Target | None = None) -> Target:
+    """Return where a request goes; raises BadRequest. `within` is the tunnel in which it came, if it came in one."""
+    if request.method not in _METHODS or (within is not None and request.method == b"CONNECT"):
         raise BadRequest("this method is not taken")
     framing = [name for name, _ in request.headers if name in (b"content-length", b"transfer-encoding")]
     if len(framing) > 1:
         raise BadRequest("a request has one of Content-Length and Transfer-Encoding, once")
     try:
-        target = _tunnel(request.target) if request.method == b"CONNECT" else _absolute(request.target)
+        if within is not None and request.target.startswith(b"/"):
+            target = Target(within.host, within.port, request.target)
+        else:
+            target = _tunnel(request.target) if request.method == b"CONNECT" else _absolute(request.target)
         _check_host(request, target)
     except ValueError as error:
         raise BadRequest(str(error)) from None
     if target.tunnel and framing:
         raise BadRequest("a CONNECT has no body")
+    if within is not None and target.host != within.host:
+        raise BadRequest("the request asks for another host than its tunnel was made to")
     return target
 
 
@@ -61,7 +66,7 @@ def _absolute(text: bytes) -> Target:
 
 
 def _check_host(request: h11.Request, target: Target) -> None:
-    """A Host that says something else would be believed by somebody."""
+    """Refuse a Host that says something else: somebody would believe it."""
     for name, value in request.headers:
         if name == b"host":
             default = target.port if target.tunnel else 80
