@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent_fleet.docker.database import Database, DatabaseArgs
     from agent_fleet.docker.execution import ExecutionService
     from agent_fleet.docker.host_network import HostNetwork, HostNetworkArgs
+    from agent_fleet.docker.redis import Redis, RedisArgs
+    from agent_fleet.doorbell import DoorbellArgs
     from agent_fleet.execution_args import ApiArgs, ExecutionServiceArgs, SandboxArgs, WorkerArgs
     from agent_fleet.image import AgentImage, AgentImageArgs, PulledImage, PulledImageArgs
     from agent_fleet.kubernetes.agent_pool import AgentPool
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         SandboxScalingArgs,
     )
     from agent_fleet.kubernetes.cluster_database import ClusterDatabase, ClusterDatabaseArgs
+    from agent_fleet.kubernetes.cluster_redis import ClusterRedis, ClusterRedisArgs
     from agent_fleet.kubernetes.fleet_api import FleetApi
     from agent_fleet.kubernetes.fleet_api_args import FleetApiArgs, GatewayArgs, PoolRouteArgs
     from agent_fleet.kubernetes.image_prepull import ImagePrepull, ImagePrepullArgs
@@ -73,12 +76,15 @@ __all__ = [
     "ClusterArgs",
     "ClusterDatabase",
     "ClusterDatabaseArgs",
+    "ClusterRedis",
+    "ClusterRedisArgs",
     "ConnectionLimitsArgs",
     "ContainerLimitsArgs",
     "Database",
     "DatabaseArgs",
     "DatabaseSecretArgs",
     "DelayArgs",
+    "DoorbellArgs",
     "EgressArgs",
     "ExecutionService",
     "ExecutionServiceArgs",
@@ -117,6 +123,8 @@ __all__ = [
     "PulledImageArgs",
     "QueueScalingArgs",
     "QuotaArgs",
+    "Redis",
+    "RedisArgs",
     "Registry",
     "RegistryArgs",
     "RegistryRuleArgs",
@@ -184,6 +192,11 @@ _HOMES = {
         "HostNetwork",
         "HostNetworkArgs",
     ),
+    "docker.redis": (
+        "Redis",
+        "RedisArgs",
+    ),
+    "doorbell": ("DoorbellArgs",),
     "execution_args": (
         "ApiArgs",
         "ExecutionServiceArgs",
@@ -220,6 +233,10 @@ _HOMES = {
     "kubernetes.cluster_database": (
         "ClusterDatabase",
         "ClusterDatabaseArgs",
+    ),
+    "kubernetes.cluster_redis": (
+        "ClusterRedis",
+        "ClusterRedisArgs",
     ),
     "kubernetes.fleet_api": ("FleetApi",),
     "kubernetes.fleet_api_args": (

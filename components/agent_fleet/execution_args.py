@@ -1,9 +1,11 @@
 """What an `ExecutionService` is given, field by field."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
+
+from agent_fleet.doorbell import DoorbellArgs
 
 
 class ApiLimits(TypedDict):
@@ -86,6 +88,8 @@ class ExecutionServiceArgs(TypedDict):
     """The runtime image, by its content."""
     database_url: pulumi.Input[str]
     """The connection URL of the jobs database. A secret."""
+    doorbell: NotRequired[DoorbellArgs]
+    """What wakes the workers. Left out: PostgreSQL."""
     frontend_network: pulumi.Input[str]
     """The network that the API publishes its port from."""
     backend_network: pulumi.Input[str]

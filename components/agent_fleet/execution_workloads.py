@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import pulumi
 
 from agent_fleet.container_memory import large_bodies
+from agent_fleet.doorbell import DoorbellVariables
 from agent_fleet.execution_args import ApiLimits, ExecutionServiceArgs, WorkerLimits
+from agent_fleet.inputs import applied, json_text
 from agent_fleet.sandbox_spec import SandboxSpec, whole_number
 from agent_fleet.workload import (
     TEMPORARY_DIRECTORY,
@@ -60,6 +62,8 @@ class Program:
     """The runtime image, by its content."""
     database_url: pulumi.Input[str]
     log_level: pulumi.Input[str]
+    doorbell: DoorbellVariables
+    """What wakes the workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,7 @@ def api_workload(
     jobs it takes, by default those of the one template that there is. `ready_path` says by what it is routed to:
     `/ready` while its jobs can be run, `/accepting` while they can be queued.
     """
-    secrets: dict[str, pulumi.Input[str]] = {"FLEET_DATABASE_URL": program.database_url}
+    secrets: dict[str, pulumi.Input[str]] = _common_secrets(program)
     if keys is not None:
         secrets["FLEET_BOOTSTRAP_KEYS"] = keys
     return Workload(
@@ -117,14 +121,14 @@ def api_workload(
             **_common(program),
             "FLEET_API_LISTEN": f"0.0.0.0:{API_PORT}",
             "FLEET_METRICS_LISTEN": f"0.0.0.0:{METRICS_PORT}",
-            "FLEET_LANGUAGES": pulumi.Output.from_input(limits["languages"]).apply(_comma_separated),
+            "FLEET_LANGUAGES": applied(limits["languages"], _comma_separated),
             "FLEET_DEFAULT_TIMEOUT_SECONDS": _number(limits["default_timeout_seconds"]),
             "FLEET_MAX_TIMEOUT_SECONDS": _number(limits["max_timeout_seconds"]),
             "FLEET_MAX_ATTEMPTS": _number(limits["max_attempts"]),
             "FLEET_RESULT_TTL_SECONDS": _number(limits["result_ttl_seconds"]),
             "FLEET_TOMBSTONE_TTL_SECONDS": _number(limits["tombstone_ttl_seconds"]),
             "FLEET_QUEUE_LIMIT": _number(limits["queue_limit"]),
-            "FLEET_LARGE_BODIES": _number(whole_number(resources.memory_mebibytes).apply(large_bodies)),
+            "FLEET_LARGE_BODIES": _number(applied(whole_number(resources.memory_mebibytes), large_bodies)),
             **(routing or {}),
         },
         secret_environment=secrets,
@@ -172,7 +176,7 @@ def worker_workload(
             "FLEET_DRAIN_SECONDS": str(limits["drain_seconds"]),
             **sandboxes.environment,
         },
-        secret_environment={"FLEET_DATABASE_URL": program.database_url},
+        secret_environment=_common_secrets(program),
         ports=(Port(name="worker-metrics", number=metrics_port),),
         mounts=(*sandboxes.mounts, TEMPORARY_DIRECTORY),
         own_name_variable=sandboxes.own_name_variable,
@@ -201,7 +205,7 @@ def sandboxd_workload(
             "FLEET_SANDBOXD_ALLOWED_UIDS": str(FLEET_USER.uid),
             "FLEET_SANDBOXD_SOCKET_GID": str(FLEET_USER.gid),
             "FLEET_DOCKER_HOST": f"unix://{DOCKER_SOCKET}",
-            "FLEET_SANDBOX_TEMPLATES": pulumi.Output.json_dumps({SANDBOX_TEMPLATE: sandbox.template()}),
+            "FLEET_SANDBOX_TEMPLATES": json_text({SANDBOX_TEMPLATE: sandbox.template()}),
         },
         mounts=(
             VolumeMount(volume=run_volume, path=RUN_DIRECTORY),
@@ -212,7 +216,11 @@ def sandboxd_workload(
 
 
 def _common(program: Program) -> Mapping[str, pulumi.Input[str]]:
-    return {"FLEET_LOG_LEVEL": program.log_level, "FLEET_NAME": program.fleet}
+    return {"FLEET_LOG_LEVEL": program.log_level, "FLEET_NAME": program.fleet, **program.doorbell.environment}
+
+
+def _common_secrets(program: Program) -> dict[str, pulumi.Input[str]]:
+    return {"FLEET_DATABASE_URL": program.database_url, **program.doorbell.secrets}
 
 
 def _probe(target: HttpTarget, port: int) -> Probe:
@@ -223,5 +231,5 @@ def _comma_separated(values: Sequence[pulumi.Input[str]]) -> str:
     return ",".join(str(value) for value in values)
 
 
-def _number(value: pulumi.Input[int]) -> pulumi.Output[str]:
-    return whole_number(value).apply(str)
+def _number(value: pulumi.Input[int]) -> pulumi.Input[str]:
+    return applied(whole_number(value), str)

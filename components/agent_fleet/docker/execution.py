@@ -7,6 +7,7 @@ import pulumi_docker as docker
 
 from agent_fleet.api_keys import bootstrap_keys, make_api_key
 from agent_fleet.docker.container import container_args, container_options
+from agent_fleet.doorbell import doorbell_variables
 from agent_fleet.execution_args import ExecutionServiceArgs
 from agent_fleet.execution_workloads import Program, api_workload, sandboxd_workload, socket_worker, worker_workload
 from agent_fleet.labels import labels
@@ -103,7 +104,11 @@ class ExecutionService(pulumi.ComponentResource):
 
 def _program(args: ExecutionServiceArgs) -> Program:
     return Program(
-        fleet=args["fleet"], image=args["image"], database_url=args["database_url"], log_level=args["log_level"]
+        fleet=args["fleet"],
+        image=args["image"],
+        database_url=args["database_url"],
+        log_level=args["log_level"],
+        doorbell=doorbell_variables(args.get("doorbell")),
     )
 
 

@@ -5,7 +5,9 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
+from agent_fleet.doorbell import DoorbellArgs
 from agent_fleet.execution_args import ApiLimits
+from agent_fleet.inputs import applied
 from agent_fleet.kubernetes.quantities import mebibytes, millicpus
 from agent_fleet.sandbox_spec import whole_number
 from agent_fleet.workload import Reservation, Resources
@@ -94,6 +96,8 @@ class AgentPoolArgs(TypedDict):
     """The runtime image, by digest."""
     database_url: pulumi.Input[str]
     """The connection URL of the jobs database. A secret."""
+    doorbell: NotRequired[DoorbellArgs]
+    """What wakes the workers: the same for the whole fleet. Default: PostgreSQL."""
     template: NotRequired[str]
     """The template whose jobs are this pool's. Default `<team>-<agent_type>`."""
     replicas: NotRequired[pulumi.Input[int]]
@@ -147,8 +151,11 @@ def api_limits(given: ApiLimitsArgs, longest_job_seconds: pulumi.Input[int]) -> 
     )
 
 
-def _at_most(seconds: int, longest: pulumi.Input[int]) -> pulumi.Output[int]:
-    return whole_number(longest).apply(lambda limit: min(seconds, limit))
+def _at_most(seconds: int, longest: pulumi.Input[int]) -> pulumi.Input[int]:
+    def lower(limit: int) -> int:
+        return min(seconds, limit)
+
+    return applied(whole_number(longest), lower)
 
 
 def pod_resources(given: PodResourcesArgs, containers: int) -> Resources:

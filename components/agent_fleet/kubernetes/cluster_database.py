@@ -11,6 +11,7 @@ from agent_fleet.database_workload import POSTGRES_PORT, database_url, database_
 from agent_fleet.kubernetes.object_labels import metadata, object_labels, selector_labels
 from agent_fleet.kubernetes.ordering import once_there
 from agent_fleet.kubernetes.pod import PodSettings, gibibytes_quantity, pod_template, secret_data
+from agent_fleet.kubernetes.role_service import role_service
 from agent_fleet.kubernetes.rollout import CONFIGURATION_HASH, configuration_hash
 from agent_fleet.kubernetes.traffic import ingress_from_namespaces
 from agent_fleet.workload import Reservation, Resources, Workload
@@ -100,10 +101,22 @@ class ClusterDatabase(pulumi.ComponentResource):
             ),
             opts=inside,
         )
-        pods_service = _service(
-            f"{name}-pods", metadata(PODS_SERVICE, namespace, labels), selected, inside, headless=True
+        pods_service, service = (
+            role_service(
+                own_name,
+                own_metadata,
+                selected,
+                inside,
+                port=POSTGRES_PORT,
+                port_name="postgres",
+                protocol="postgres",
+                headless=headless,
+            )
+            for own_name, own_metadata, headless in (
+                (f"{name}-pods", metadata(PODS_SERVICE, namespace, labels), True),
+                (name, described, False),
+            )
         )
-        service = _service(name, described, selected, inside, headless=False)
         stateful_set = _stateful_set(
             name,
             args,
@@ -115,28 +128,6 @@ class ClusterDatabase(pulumi.ComponentResource):
         self.host = once_there(host, [stateful_set, service, policy])
         self.url = database_url(password.result, self.host)
         self.register_outputs({"url": self.url, "host": self.host})
-
-
-def _service(
-    name: str,
-    described: k8s.meta.v1.ObjectMetaArgs,
-    selected: dict[str, str],
-    options: pulumi.ResourceOptions,
-    *,
-    headless: bool,
-) -> k8s.core.v1.Service:
-    """The database's address, or with `headless` the one that a StatefulSet must have for its pods' names."""
-    port = k8s.core.v1.ServicePortArgs(
-        name="postgres", port=POSTGRES_PORT, target_port="postgres", protocol="TCP", app_protocol="postgres"
-    )
-    return k8s.core.v1.Service(
-        name,
-        metadata=described,
-        spec=k8s.core.v1.ServiceSpecArgs(
-            type="ClusterIP", cluster_ip="None" if headless else None, selector=selected, ports=[port]
-        ),
-        opts=options,
-    )
 
 
 def _stateful_set(

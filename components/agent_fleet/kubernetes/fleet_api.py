@@ -7,6 +7,7 @@ import pulumi_kubernetes as k8s
 
 from agent_fleet.api_keys import ApiKey, bootstrap_keys, make_api_key
 from agent_fleet.container_memory import API_LEAST_MEBIBYTES
+from agent_fleet.doorbell import doorbell_variables
 from agent_fleet.execution_workloads import Program, api_workload
 from agent_fleet.kubernetes.agent_pool_args import (
     DEFAULT_LONGEST_JOB_SECONDS,
@@ -82,6 +83,7 @@ def _workload(args: FleetApiArgs, keys: list[ApiKey]) -> Workload:
         image=args["image"],
         database_url=args["database_url"],
         log_level=args.get("log_level", "info"),
+        doorbell=doorbell_variables(args.get("doorbell")),
     )
     return api_workload(
         args["fleet"],

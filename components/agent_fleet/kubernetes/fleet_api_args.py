@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
+from agent_fleet.doorbell import DoorbellArgs
 from agent_fleet.kubernetes.agent_pool_args import ApiLimitsArgs, PodResourcesArgs
 
 
@@ -45,6 +46,8 @@ class FleetApiArgs(TypedDict):
     """The runtime image, by digest."""
     database_url: pulumi.Input[str]
     """The connection URL of the jobs database. A secret."""
+    doorbell: NotRequired[DoorbellArgs]
+    """What wakes the workers: the same for the whole fleet. Default: PostgreSQL."""
     pools: list[PoolRouteArgs]
     """The fleet's pools."""
     teams: list[str]

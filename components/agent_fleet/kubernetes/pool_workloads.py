@@ -1,9 +1,6 @@
 """A pool's two programs: the API pinned to its agent type, and the worker that uses pods as sandboxes."""
 
-import json
-
-import pulumi
-
+from agent_fleet.doorbell import doorbell_variables
 from agent_fleet.execution_args import WorkerLimits
 from agent_fleet.execution_workloads import (
     FLEET_USER,
@@ -15,6 +12,7 @@ from agent_fleet.execution_workloads import (
     api_workload,
     worker_workload,
 )
+from agent_fleet.inputs import json_text
 from agent_fleet.kubernetes.agent_pool_args import (
     DEFAULT_LONGEST_JOB_SECONDS,
     DEFAULT_ROUTED_SECONDS,
@@ -61,6 +59,7 @@ def pool_workloads(args: AgentPoolArgs) -> tuple[Workload, Workload]:
         image=args["image"],
         database_url=args["database_url"],
         log_level=args.get("log_level", "info"),
+        doorbell=doorbell_variables(args.get("doorbell")),
     )
     resources = pod_resources(args.get("resources", {}), containers=2)
     api = api_workload(
@@ -111,10 +110,10 @@ def _pod_sandboxes(args: AgentPoolArgs) -> WorkersSandboxes:
             "FLEET_SANDBOX_NAMESPACE": args["sandbox_namespace"],
             "FLEET_SANDBOX_SELECTOR": selector_text(args["fleet"], args["agent_type"]),
             **({"FLEET_AGENT_SANDBOX": args["agent_type"]} if args.get("agent_sandbox", False) else {}),
-            "FLEET_SANDBOX_TEMPLATES": pulumi.Output.json_dumps({template: _sandbox(args).template()}),
+            "FLEET_SANDBOX_TEMPLATES": json_text({template: _sandbox(args).template()}),
             "FLEET_KUBERNETES_CREDENTIALS": CREDENTIALS_DIRECTORY,
             "FLEET_NETWORK_CANARY": args.get("network_canary", "enforce"),
-            "FLEET_CANARY_TARGETS": pulumi.Output.from_input(args.get("canary_targets", [])).apply(_json_list),
+            "FLEET_CANARY_TARGETS": json_text(args.get("canary_targets", [])),
         },
         mounts=tuple(mounts),
         own_name_variable="FLEET_WORKER_ID",
@@ -134,7 +133,3 @@ def _sandbox(args: AgentPoolArgs) -> SandboxSpec:
         maximum=held_sandboxes(worker),
         start_timeout_seconds=sandbox.get("start_timeout_seconds", 30),
     )
-
-
-def _json_list(values: object) -> str:
-    return json.dumps(values)

@@ -56,6 +56,8 @@ class TenantNamespaceArgs(TypedDict):
     """The namespace of the fleet's own PostgreSQL, if it is in the cluster."""
     database_cidrs: NotRequired[Sequence[str]]
     """The addresses of a PostgreSQL outside of the cluster, for example the VPC's subnets of RDS."""
+    redis_namespace: NotRequired[str]
+    """The namespace of the fleet's own Redis, where that is its doorbell. Default: none."""
     api_server_cidrs: NotRequired[Sequence[str]]
     """Where the workers reach the API server. Default: every private range."""
     api_server_ports: NotRequired[Sequence[int]]
@@ -76,6 +78,7 @@ _NOT_FOR_SANDBOXES = (
     "metrics_from_namespaces",
     "database_namespace",
     "database_cidrs",
+    "redis_namespace",
     "api_server_cidrs",
     "pod_identity_enabled",
     "ambient_mesh_enabled",
@@ -161,6 +164,8 @@ def _policies(purpose: str, args: TenantNamespaceArgs) -> dict[str, k8s.networki
     database_namespace, database_cidrs = args.get("database_namespace"), list(args.get("database_cidrs", ()))
     if database_namespace or database_cidrs:
         found["allow-database"] = traffic.database(args["fleet"], database_namespace, database_cidrs, mesh=mesh)
+    if (redis_namespace := args.get("redis_namespace")) is not None:
+        found["allow-redis"] = traffic.redis(args["fleet"], redis_namespace, mesh=mesh)
     if purpose == POOLS:
         found["allow-api-server"] = traffic.to_addresses(
             list(args.get("api_server_cidrs") or traffic.PRIVATE_RANGES),

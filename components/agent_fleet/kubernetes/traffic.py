@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 from agent_fleet.kubernetes.object_labels import namespaces_named, selector_labels
 
 POSTGRES_PORT = 5432
+REDIS_PORT = 6379
 API_SERVER_PORTS = (443, 6443)
 PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 LINK_LOCAL = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")
@@ -65,6 +66,15 @@ def database(fleet: str, namespace: str | None, cidrs: list[str], *, mesh: bool 
             )
         )
     return _egress(peers, _ports([POSTGRES_PORT, MESH_PORT] if mesh else [POSTGRES_PORT]))
+
+
+def redis(fleet: str, namespace: str, *, mesh: bool = False) -> _Spec:
+    """Connections to the fleet's Redis, by its pods in a namespace."""
+    peer = _Peer(
+        namespace_selector=namespaces_named([namespace]),
+        pod_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector_labels(fleet, "redis")),
+    )
+    return _egress([peer], _ports([REDIS_PORT, MESH_PORT] if mesh else [REDIS_PORT]))
 
 
 def to_addresses(cidrs: list[str], ports: list[int]) -> _Spec:
