@@ -1,16 +1,23 @@
 """Docker, the sandbox image, and a sandboxd that the suite shares."""
 
 import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
+from fleet_runtime.sandboxd.oci_images import Images
+from made_sandboxes import DockerMade, OciMade
 from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon
 from sandbox_image import BASE, IMAGE, build_sandbox_image
 
+BACKENDS = ("docker", "oci")
 RUNTIMES = ("runc", "runsc")
 
 
@@ -46,29 +53,77 @@ def sandbox_image(docker_client: docker.DockerClient) -> str:
     return str(image.id)
 
 
-@pytest.fixture(scope="session", params=RUNTIMES)
-def runtime(request: pytest.FixtureRequest, docker_client: docker.DockerClient) -> str:
-    """Each OCI runtime that Docker knows here."""
-    if request.param not in docker_client.info()["Runtimes"]:
-        # gVisor is not something that every machine can have, so this is no failure under CI.
-        pytest.skip(f"cannot be had here: the runtime {request.param}, which is not registered with Docker")
-    return request.param
+@dataclass(frozen=True)
+class Way:
+    """One backend with one runtime, and the sandbox image as it is known there."""
+
+    backend: str
+    runtime: str
+    image: str
+    made: DockerMade | OciMade
 
 
 @pytest.fixture(scope="session")
-def daemon(runtime: str, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def oci_state(sandbox_image: str) -> Iterator[Path]:
+    """A folder with the sandbox image unpacked, where sandboxes with user IDs of their own can pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="agent-fleet-oci-", dir="/var/tmp"))
+    folder.chmod(0o711)
+    saved = folder / "image.tar"
+    try:
+        subprocess.run(["docker", "save", "--output", str(saved), sandbox_image], check=True, timeout=120)
+        unpacked = Images(folder / "images").unpack(saved, keep=1)
+        assert unpacked == sandbox_image
+        saved.unlink()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def made_by(backend: str, request: pytest.FixtureRequest) -> DockerMade | OciMade:
+    """How sandboxes of a backend are seen; skipped or failed where this machine cannot have them."""
+    if backend == "docker":
+        return DockerMade(request.getfixturevalue("docker_client"), {})
+    if os.geteuid() != 0:
+        lacking("only root can make containers with the oci backend")
+    state = request.getfixturevalue("oci_state")
+    return OciMade(state, {"FLEET_SANDBOXD_BACKEND": "oci", "FLEET_OCI_STATE": str(state)})
+
+
+@pytest.fixture(scope="session", params=[f"{backend}-{runtime}" for backend in BACKENDS for runtime in RUNTIMES])
+def way(request: pytest.FixtureRequest, sandbox_image: str) -> Way:
+    """Each backend with each OCI runtime that it knows here."""
+    backend, _, runtime = str(request.param).partition("-")
+    if backend == "docker":
+        known = runtime in request.getfixturevalue("docker_client").info()["Runtimes"]
+    else:
+        known = shutil.which(runtime, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is not None
+    if not known:
+        # gVisor is not something that every machine can have, so this is no failure under CI.
+        pytest.skip(f"cannot be had here: the runtime {runtime} for the backend {backend}")
+    return Way(backend, runtime, sandbox_image, made_by(backend, request))
+
+
+@pytest.fixture(scope="session")
+def runtime(way: Way) -> str:
+    """The OCI runtime of the suite's sandboxd."""
+    return way.runtime
+
+
+@pytest.fixture(scope="session")
+def daemon(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """The suite's sandboxd, for tests that leave it as it was."""
-    template = {**TEMPLATE, "image": sandbox_image, "runtime": runtime}
+    template = {**TEMPLATE, "image": way.image, "runtime": way.runtime}
     small = {**template, "scratch_bytes": MEBIBYTE, "warm": 0, "maximum": 1}
-    daemon = Daemon(tmp_path_factory.mktemp("sandboxd"), {"default": template, "small": small})
+    daemon = Daemon(tmp_path_factory.mktemp("sandboxd"), {"default": template, "small": small}, made=way.made)
     daemon.start()
     yield daemon
     daemon.stop()
 
 
-@pytest.fixture
-def own_daemon(sandbox_image: str, tmp_path: Path) -> Iterator[Daemon]:
+@pytest.fixture(params=BACKENDS)
+def own_daemon(request: pytest.FixtureRequest, sandbox_image: str, tmp_path: Path) -> Iterator[Daemon]:
     """A sandboxd, not started yet, for tests that break it."""
-    daemon = Daemon(tmp_path, {"default": {**TEMPLATE, "image": sandbox_image}})
+    made = made_by(str(request.param), request)
+    daemon = Daemon(tmp_path, {"default": {**TEMPLATE, "image": sandbox_image}}, made=made)
     yield daemon
     daemon.stop()

@@ -1,4 +1,4 @@
-"""A sandboxd of the tests' own: a real process, on the real Docker, with its own fleet name and socket."""
+"""A sandboxd of the tests' own: a real process that makes real sandboxes, with its own fleet name and socket."""
 
 import asyncio
 import json
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import docker
 from fleet_runtime.payload import encode
 from fleet_runtime.sandboxd.client import PoolCount, RunRequest, RunResult, SandboxdClient, SandboxLost
+from made_sandboxes import Made
 
 PROJECT = Path(__file__).parents[2]
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -41,6 +41,8 @@ class Daemon:
     fleet: str = field(default_factory=lambda: f"sandbox-test-{secrets.token_hex(4)}")
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     command: Sequence[str] = (sys.executable, "-m", "fleet_runtime", "sandboxd")
+    made: Made | None = None
+    """How its sandboxes are made; None where that is no host's matter."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,6 +63,7 @@ class Daemon:
             "FLEET_NAME": self.fleet,
             "FLEET_SANDBOXD_SOCKET": str(self.socket),
             "FLEET_SANDBOX_TEMPLATES": json.dumps(self.templates),
+            **(self.made.environment if self.made is not None else {}),
             **self.environment,
         }
         with (self.folder / "log").open("ab") as log:
@@ -87,17 +90,19 @@ class Daemon:
         self.clean()
 
     def clean(self) -> None:
-        """Remove every container of it that is left."""
-        client = docker.DockerClient()
-        for container in self.containers(client):
-            container.remove(force=True)
-        client.close()
+        """Remove every sandbox of it that is left."""
+        if self.made is not None:
+            self.made.remove_all(self.fleet)
 
-    def containers(self, client: docker.DockerClient) -> list[Any]:
-        """Every container of this fleet, running or not."""
-        return client.containers.list(
-            all=True, filters={"label": f"agent-fleet.fleet={self.fleet}"}, ignore_removed=True
-        )
+    def sandboxes(self) -> set[str]:
+        """The names of all its sandboxes, running or not, as seen from outside of it."""
+        assert self.made is not None
+        return self.made.names(self.fleet)
+
+    def kill_first_process(self, sandbox: str) -> None:
+        """End a sandbox from outside."""
+        assert self.made is not None
+        os.kill(self.made.processes(self.fleet, sandbox)[0], signal.SIGKILL)
 
     async def count(self) -> PoolCount | None:
         """What it counts, or None while it does not answer."""
@@ -131,11 +136,16 @@ class Daemon:
         timeout_seconds: float = 20,
         template: str = "default",
         kill: asyncio.Event | None = None,
+        started: asyncio.Event | None = None,
     ) -> RunResult:
-        """Run one job."""
+        """Run one job; `started` is set when its code starts."""
         payload = encode(language, code, stdin, files or {})
         request = RunRequest(secrets.token_hex(8), 1, template, timeout_seconds, payload)
-        return await self.client.run(request, kill=kill or asyncio.Event())
+        return await self.client.run(
+            request,
+            kill=kill or asyncio.Event(),
+            on_started=None if started is None else lambda *_: started.set(),
+        )
 
 
 def programs(kind: str) -> list[str]:

@@ -1,15 +1,81 @@
-"""What Docker says that a running sandbox may do, warm and cold alike."""
+"""What Docker, the runtime and the kernel say that a running sandbox may do, warm and cold alike."""
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
-import docker
+from made_sandboxes import DockerMade, OciMade
 from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon, eventually
 
 
-def posture(daemon: Daemon, client: docker.DockerClient, image: str) -> None:
-    """Read the posture of every sandbox there is back from Docker."""
-    found = daemon.containers(client)
+def posture(daemon: Daemon) -> None:
+    """Read the posture of every sandbox there is back from whoever made it."""
+    image = daemon.templates["default"]["image"]
+    if isinstance(daemon.made, DockerMade):
+        posture_by_docker(daemon.made.containers(daemon.fleet), image)
+    elif isinstance(daemon.made, OciMade):
+        posture_by_the_kernel(daemon, daemon.made, image)
+
+
+def posture_by_the_kernel(daemon: Daemon, made: OciMade, image: str) -> None:
+    """What a bundle asks for came to be: processes, control groups and mounts of each sandbox."""
+    names = daemon.sandboxes()
+    assert names
+    uids: set[str] = set()
+    for name in names:
+        first = made.processes(daemon.fleet, name)[0]
+        process = Path(f"/proc/{first}")
+        status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+        uids.add(status["Uid"].split()[0])
+        assert (int(status["Uid"].split()[0]) - 0x7000_0000) % 65536 == 10001
+        assert (process / "uid_map").read_text().split()[2] == "65536"
+        for kind in ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts"):
+            assert (process / "ns" / kind).readlink() != Path(f"/proc/self/ns/{kind}").readlink(), kind
+        assert (status["NoNewPrivs"], status["Seccomp"], int(status["CapBnd"], 16)) == ("1", "2", 0)
+        mounts = {line.split()[4]: line.split() for line in (process / "mountinfo").read_text().splitlines()}
+        assert "ro" in mounts["/"][5].split(",")
+        assert image.removeprefix("sha256:") in mounts["/"][3]
+        for path in ("/job", "/tmp", "/dev/shm"):
+            assert {"nosuid", "nodev", "rw"} <= set(mounts[path][5].split(","))
+            assert ("noexec" in mounts[path][5].split(",")) == (path == "/dev/shm")
+            assert {option.partition("=")[0] for option in mounts[path][-1].split(",")} >= {"size", "nr_inodes"}
+        assert (
+            json.loads((made.bundle(daemon.fleet, name) / "config.json").read_text())["process"]["user"]["uid"] == 10001
+        )
+        limits = limits_of(made, daemon.fleet, name)
+        assert limits == {
+            "memory": TEMPLATE["memory_bytes"],
+            "pids": TEMPLATE["pids"],
+            "cpus": TEMPLATE["cpus"],
+        }
+    assert len(uids) == len(names)
+
+
+def limits_of(made: OciMade, fleet: str, name: str) -> dict[str, float]:
+    """What its control groups say, of either version."""
+    found: dict[str, float] = {}
+    for group in (group for group in made.groups(fleet) if group.name == name):
+        for figure, file in (
+            ("memory", "memory.limit_in_bytes"),
+            ("memory", "memory.memsw.limit_in_bytes"),
+            ("memory", "memory.max"),
+            ("pids", "pids.max"),
+        ):
+            if (group / file).exists():
+                found[figure] = int((group / file).read_text())
+        if (group / "cpu.cfs_quota_us").exists():
+            found["cpus"] = int((group / "cpu.cfs_quota_us").read_text()) / int(
+                (group / "cpu.cfs_period_us").read_text()
+            )
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+            found["cpus"] = int(quota) / int(period)
+    return found
+
+
+def posture_by_docker(found: list[Any], image: str) -> None:
+    """What `docker inspect` says."""
     assert found
     for container in found:
         attributes: dict[str, Any] = container.attrs
@@ -55,17 +121,13 @@ def posture(daemon: Daemon, client: docker.DockerClient, image: str) -> None:
         assert {variable.partition("=")[0] for variable in config["Env"]} == {"PATH", "LANG", "HOME"}
 
 
-async def test_warm_sandboxes_have_the_whole_posture(
-    daemon: Daemon, docker_client: docker.DockerClient, sandbox_image: str
-) -> None:
+async def test_warm_sandboxes_have_the_whole_posture(daemon: Daemon) -> None:
     """A control that is lost on the way into a pool is lost for every job."""
     await daemon.warm()
-    posture(daemon, docker_client, sandbox_image)
+    posture(daemon)
 
 
-async def test_cold_and_running_sandboxes_have_the_whole_posture(
-    daemon: Daemon, docker_client: docker.DockerClient, sandbox_image: str
-) -> None:
+async def test_cold_and_running_sandboxes_have_the_whole_posture(daemon: Daemon) -> None:
     """Warm or cold, a job meets the same limits."""
     kill = asyncio.Event()
     job = asyncio.create_task(daemon.run("bash", "sleep 60", template="small", kill=kill))
@@ -75,13 +137,13 @@ async def test_cold_and_running_sandboxes_have_the_whole_posture(
         return count is not None and count.templates["small"].running == 1
 
     await eventually(is_running, 20, "the cold job to run")
-    posture(daemon, docker_client, sandbox_image)
+    posture(daemon)
     kill.set()
     result = await job
     assert (result.warm, result.reason) == (False, "killed")
 
 
-async def test_the_kernel_agrees_with_docker(daemon: Daemon, runtime: str) -> None:
+async def test_the_kernel_agrees_with_what_was_asked_for(daemon: Daemon, runtime: str) -> None:
     """What inspect says is what was asked for; the status of a process is what came of it."""
     result = await daemon.run("bash", "cat /proc/self/status; cat /proc/self/mounts")
     lines = [line.partition(":\t") for line in result.stdout.decode().splitlines()]

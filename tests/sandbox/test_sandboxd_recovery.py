@@ -3,22 +3,26 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import docker
 import pytest
-from fleet_runtime.sandboxd.client import SandboxLost, SandboxRefused
+from fleet_runtime.payload import encode
+from fleet_runtime.sandboxd.client import RunRequest, SandboxLost, SandboxRefused
+from fleet_runtime.sandboxd.oci_images import Images
+from made_sandboxes import DockerMade, OciMade
 from sandbox_daemon import Daemon, eventually
+from sandbox_image import BASE
 
 
-async def test_sandboxes_of_a_killed_sandboxd_are_removed_by_the_next(
-    own_daemon: Daemon, docker_client: docker.DockerClient
-) -> None:
+async def test_sandboxes_of_a_killed_sandboxd_are_removed_by_the_next(own_daemon: Daemon) -> None:
     """Orphans hold memory for ever, and may still run a job that is being retried elsewhere."""
     own_daemon.start()
     await own_daemon.warm()
-    job = asyncio.create_task(own_daemon.run("bash", "sleep 60"))
-    await eventually(lambda: has_running(own_daemon), 10, "the job to run")
-    before = {container.name for container in own_daemon.containers(docker_client)}
+    started = asyncio.Event()
+    job = asyncio.create_task(own_daemon.run("bash", "sleep 60", started=started))
+    await asyncio.wait_for(started.wait(), 10)
+    before = own_daemon.sandboxes()
     own_daemon.send_signal(signal.SIGKILL)
     with pytest.raises(SandboxLost) as lost:
         await job
@@ -27,78 +31,77 @@ async def test_sandboxes_of_a_killed_sandboxd_are_removed_by_the_next(
     await own_daemon.warm()
 
     async def all_new() -> bool:
-        return not before & {container.name for container in own_daemon.containers(docker_client)}
+        return not before & own_daemon.sandboxes()
 
     await eventually(all_new, 15, "the left-over sandboxes to be removed")
     assert (await own_daemon.run("python", "print(1)")).warm
 
 
-async def test_sigterm_refuses_new_jobs_and_leaves_no_sandbox(
-    own_daemon: Daemon, docker_client: docker.DockerClient
-) -> None:
+async def test_sigterm_refuses_new_jobs_and_leaves_no_sandbox(own_daemon: Daemon) -> None:
     """Stopping a fleet must leave the host as it was."""
     own_daemon.start()
     await own_daemon.warm()
-    job = asyncio.create_task(own_daemon.run("bash", "sleep 60"))
-    await eventually(lambda: has_running(own_daemon), 10, "the job to run")
+    started = asyncio.Event()
+    job = asyncio.create_task(own_daemon.run("bash", "sleep 60", started=started))
+    await asyncio.wait_for(started.wait(), 10)
     code = await asyncio.to_thread(own_daemon.send_signal, signal.SIGTERM)
     assert code == 0
     assert (await job).reason == "sandbox_terminated"
-    assert own_daemon.containers(docker_client) == []
+    assert own_daemon.sandboxes() == set()
     assert not own_daemon.socket.exists()
 
 
-async def test_a_warm_sandbox_that_dies_is_replaced_and_never_handed_out(
-    own_daemon: Daemon, docker_client: docker.DockerClient
-) -> None:
+async def test_a_warm_sandbox_that_dies_is_replaced_and_never_handed_out(own_daemon: Daemon) -> None:
     """A job given to a corpse would be lost."""
     own_daemon.start()
     await own_daemon.warm()
-    first = own_daemon.containers(docker_client)
-    for container in first:
-        container.kill()
+    first = own_daemon.sandboxes()
+    for name in first:
+        own_daemon.kill_first_process(name)
     result = await own_daemon.run("python", "print('alive')")
     assert (result.reason, result.stdout) == ("exited", b"alive\n")
     await own_daemon.warm()
-    names = {container.name for container in own_daemon.containers(docker_client)}
-    assert not names & {container.name for container in first}
+    assert not own_daemon.sandboxes() & first
 
 
-async def test_a_warm_sandbox_whose_waiting_child_dies_is_replaced(
-    own_daemon: Daemon, docker_client: docker.DockerClient
-) -> None:
+async def test_a_warm_sandbox_whose_waiting_child_dies_is_replaced(own_daemon: Daemon) -> None:
     """The host may run out of memory and take the child alone; its runner would then wait for a job it cannot start."""
     if os.geteuid() != 0:
         pytest.skip("only root can kill one process of a container from outside")
     own_daemon.start()
     await own_daemon.warm()
-    first = own_daemon.containers(docker_client)
-    for container in first:
-        titles, processes = (container.top()[part] for part in ("Titles", "Processes"))
-        process_ids = [int(process[titles.index("PID")]) for process in processes]
-        os.kill(max(process_ids), signal.SIGKILL)
+    first = own_daemon.sandboxes()
+    for name in first:
+        assert own_daemon.made is not None
+        os.kill(own_daemon.made.processes(own_daemon.fleet, name)[-1], signal.SIGKILL)
 
     async def all_new() -> bool:
-        names = {container.name for container in own_daemon.containers(docker_client)}
-        return len(names) >= len(first) and not names & {container.name for container in first}
+        names = own_daemon.sandboxes()
+        return len(names) >= len(first) and not names & first
 
     await eventually(all_new, 20, "the sandboxes to be replaced")
     await own_daemon.warm()
     assert (await own_daemon.run("python", "print('alive')")).stdout == b"alive\n"
 
 
-async def test_a_job_whose_sandbox_is_killed_is_reported_as_terminated(
-    own_daemon: Daemon, docker_client: docker.DockerClient
-) -> None:
+async def test_a_job_whose_sandbox_is_killed_is_reported_as_terminated(own_daemon: Daemon) -> None:
     """The worker must tell this from the job's own failure."""
     own_daemon.start()
     await own_daemon.warm()
-    idle = {container.name for container in own_daemon.containers(docker_client)}
-    job = asyncio.create_task(own_daemon.run("bash", "echo started; sleep 60"))
-    await eventually(lambda: has_running(own_daemon), 10, "the job to run")
-    for container in own_daemon.containers(docker_client):
-        if container.name in idle:
-            container.kill()
+    idle = own_daemon.sandboxes()
+    heard = asyncio.Event()
+
+    def hear(name: str, body: bytes) -> None:
+        del name, body
+        heard.set()
+
+    code = "echo started; sleep 60"
+    request = RunRequest("killed", 1, "default", 60, encode("bash", code, None, {}))
+    listening = own_daemon.client.run(request, kill=asyncio.Event(), on_output=hear)
+    job = asyncio.create_task(listening)
+    await asyncio.wait_for(heard.wait(), 10)
+    for name in idle:
+        own_daemon.kill_first_process(name)
     result = await job
     assert (result.reason, result.exit_code, result.stdout) == ("sandbox_terminated", None, b"started\n")
 
@@ -133,41 +136,53 @@ async def test_beyond_the_maximum_jobs_wait_and_then_are_refused(own_daemon: Dae
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"image": "sha256:" + "0" * 64}, "is not on this host"),
-        ({"runtime": "no-such-runtime"}, "is not registered with Docker"),
-        ({"cpus": 1000.0}, "this host has"),
+        ({"image": "sha256:" + "0" * 64}, {"docker": "is not on this host", "oci": "is not unpacked in"}),
+        ({"runtime": "no-such-runtime"}, {"docker": "is not registered with Docker", "oci": "FLEET_OCI_RUNTIMES"}),
+        ({"cpus": 1000.0}, {"docker": "this host has", "oci": "this host has"}),
     ],
 )
 async def test_an_unusable_template_is_reported_and_its_jobs_refused(
-    own_daemon: Daemon, change: dict[str, object], said: str
+    own_daemon: Daemon, change: dict[str, object], said: dict[str, str]
 ) -> None:
     """An operator must read what to change, not find jobs waiting."""
+    expected = said["docker" if isinstance(own_daemon.made, DockerMade) else "oci"]
     own_daemon.templates = {"default": {**own_daemon.templates["default"], **change}}
     own_daemon.start()
 
     async def reported() -> bool:
         count = await own_daemon.count()
-        return count is not None and not count.healthy and said in (count.reason or "")
+        return count is not None and not count.healthy and expected in (count.reason or "")
 
     await eventually(reported, 15, f"the reason to be reported: {own_daemon.log()}")
     with pytest.raises(SandboxRefused) as refusal:
         await own_daemon.run("bash", "true")
     assert refusal.value.code == "start_failed"
-    assert said in refusal.value.message
+    assert expected in refusal.value.message
 
 
-async def test_an_image_without_a_runner_is_refused_with_its_reason(own_daemon: Daemon) -> None:
+async def test_an_image_without_a_runner_is_refused_with_its_reason(
+    own_daemon: Daemon, docker_client: docker.DockerClient, tmp_path: Path
+) -> None:
     """Any image can be named in a template; one that is no sandbox must not look like a full host."""
     template = own_daemon.templates["default"]
-    own_daemon.templates = {
-        "default": {**template, "image": "agent-fleet/base:bookworm-1", "warm": 0, "start_timeout_seconds": 3}
-    }
+    image = str(docker_client.images.get(BASE).id)
+    if isinstance(own_daemon.made, OciMade):
+        # The base names no program of its own, which Docker only finds out when it is to start one.
+        derived = docker_client.containers.create(image, command=["/bin/true"])
+        image = str(derived.commit().id)
+        derived.remove()
+        saved = tmp_path / "image.tar"
+        saved.write_bytes(b"".join(docker_client.images.get(image).save()))
+        Images(own_daemon.made.state / "images").unpack(saved, keep=5)
+        docker_client.images.remove(image)
+    own_daemon.templates = {"default": {**template, "image": image, "warm": 0, "start_timeout_seconds": 3}}
     own_daemon.start()
     with pytest.raises(SandboxRefused) as refusal:
         await own_daemon.run("bash", "true")
     assert refusal.value.code == "start_failed"
 
 
+@pytest.mark.parametrize("own_daemon", ["docker"], indirect=True)
 async def test_a_docker_daemon_that_is_away_is_reported_and_recovered_from(own_daemon: Daemon) -> None:
     """A restart of Docker must not need one of the fleet; here a relay to it goes away and comes back."""
     relay = own_daemon.folder / "docker.sock"
