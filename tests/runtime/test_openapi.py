@@ -33,15 +33,16 @@ OPERATIONS = [
     ("GET", "/result/{id}"),
     ("GET", "/jobs"),
     ("DELETE", "/jobs/{id}"),
+    ("GET", "/usage"),
     ("GET", "/health"),
     ("GET", "/ready"),
 ]
-# The probes take nothing, so nothing that they are sent can be wrong.
+# These take nothing, so nothing that they are sent can be wrong.
 CASES = [
     pytest.param(method, path, mode, id=f"{method} {path} {mode.value}")
     for method, path in OPERATIONS
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-    if mode is GenerationMode.POSITIVE or path not in ("/health", "/ready")
+    if mode is GenerationMode.POSITIVE or path not in ("/usage", "/health", "/ready")
 ]
 
 
@@ -100,6 +101,7 @@ def test_every_operation_declares_what_the_contract_asks_for(checked_stack: Stac
         ("/result/{id}", "get"): {"200", "401", "404", "410", "503"},
         ("/jobs", "get"): {"200", "401", "422", "503"},
         ("/jobs/{id}", "delete"): {"200", "202", "401", "404", "410", "503"},
+        ("/usage", "get"): {"200", "401", "503"},
         ("/health", "get"): {"200"},
         ("/ready", "get"): {"200", "503"},
     }

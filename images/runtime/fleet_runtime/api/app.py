@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from fleet_runtime.api import execute, jobs, output, probes
+from fleet_runtime.api import execute, jobs, output, probes, usage
 from fleet_runtime.api.models import EncodedFile, request_schema
 from fleet_runtime.api.observation import Observation
 from fleet_runtime.api.pools import header_parameter
@@ -33,6 +33,7 @@ def create_app(runtime: ApiRuntime) -> ASGIApp:
     app.include_router(execute.router)
     app.include_router(jobs.router)
     app.include_router(output.router)
+    app.include_router(usage.router)
     app.include_router(probes.router)
     handle_problems(app)
     app.add_exception_handler(RequestValidationError, _invalid)

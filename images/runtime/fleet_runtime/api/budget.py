@@ -1,13 +1,16 @@
-"""How many jobs a tenant may have queued."""
+"""How many jobs a tenant may have queued, and when one that has too many may come again."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from fleet_runtime.store.acceptance import Acceptance
+from fleet_runtime.store.budgets import Budgets
 
 _FRESH_SECONDS = 1.0
 _REMEMBERED = 4_096
+_RETRY_SECONDS = 5
+"""When places free as jobs end, which nobody can foresee."""
 
 
 @dataclass
@@ -23,12 +26,16 @@ class QueueBudget:
     accepts in between is added to it. Several API processes can pass the limit by what they accept in a second.
     """
 
-    def __init__(self, acceptance: Acceptance, *, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, acceptance: Acceptance, budgets: Budgets, *, limit: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Allow each tenant `limit` queued jobs in each template."""
         self.limit = limit
         self._acceptance = acceptance
+        self._budgets = budgets
         self._clock = clock
         self._counts: dict[tuple[str, str], _Count] = {}
+        self._moving_again: dict[str, tuple[float, int | None]] = {}
 
     async def allows(self, tenant: str, template: str) -> bool:
         """Say whether the tenant may queue one more. Raises DatabaseAway."""
@@ -45,3 +52,18 @@ class QueueBudget:
         """Count a job that was just accepted."""
         if (tenant, template) in self._counts:
             self._counts[tenant, template].queued += 1
+
+    async def retry_after_seconds(self, tenant: str) -> int:
+        """Return when a place in a full queue may be free: when the tenant's budget lets its jobs begin again.
+
+        Raises DatabaseAway.
+        """
+        now = self._clock()
+        asked_at, seconds = self._moving_again.get(tenant, (float("-inf"), None))
+        if now - asked_at > _FRESH_SECONDS:
+            usage = await self._budgets.usage(tenant)
+            seconds = usage.frees_in_seconds if usage is not None else None
+            if len(self._moving_again) >= _REMEMBERED:
+                self._moving_again.clear()
+            self._moving_again[tenant] = (now, seconds)
+        return _RETRY_SECONDS if seconds is None else max(1, seconds)

@@ -127,7 +127,7 @@ async def _accept(job: NewJob, runtime: ApiRuntime) -> Accepted:
             # A repeated request adds nothing to the queue.
             existing = await runtime.acceptance.existing(job)
             if existing is None:
-                raise over_budget(runtime.budget.limit)
+                raise over_budget(runtime.budget.limit, await runtime.budget.retry_after_seconds(job.tenant))
             return existing
         accepted = await runtime.acceptance.accept(job)
     except IdempotencyConflict:

@@ -144,6 +144,37 @@ class JobPage(BaseModel):
     next_cursor: str | None = Field(description="pass it as `cursor` for what follows; null at the end")
 
 
+class UsageLimits(BaseModel):
+    """A tenant's limits; null is none."""
+
+    queue: int = Field(description="jobs queued in one pool; above it a job is refused with 429")
+    max_concurrent: int | None = Field(description="jobs running at once, over all pools")
+    jobs_per_minute: int | None = Field(
+        description="jobs that begin: so many at once after a quiet minute, so many a minute in the long run"
+    )
+    jobs_per_day: int | None = Field(description="jobs that begin on one day")
+    cpu_seconds_per_day: int | None = Field(description="processor time of jobs that end on one day")
+
+
+class DayUsage(BaseModel):
+    """What a tenant has used of a day's budgets. A day is one of UTC."""
+
+    jobs: int = Field(description="jobs that have begun, each counted once")
+    cpu_seconds: float
+    resets_at: datetime
+
+
+class Usage(BaseModel):
+    """A tenant's budget: over it, jobs wait in the queue."""
+
+    tenant: str
+    limits: UsageLimits
+    today: DayUsage
+    queued: int
+    running: int
+    exhausted: list[str] = Field(description="the limits that keep queued jobs from beginning now")
+
+
 class Health(BaseModel):
     """The API process is alive."""
 

@@ -107,14 +107,14 @@ def too_slow(seconds: float) -> Problem:
     return Problem(408, "too-slow", "The request came too slowly", detail, headers=_CLOSE)
 
 
-def over_budget(limit: int) -> Problem:
+def over_budget(limit: int, retry_after_seconds: int) -> Problem:
     """Return the answer to a tenant whose queue is full."""
     return Problem(
         429,
         "queue-full",
         "Too many jobs are queued",
         f"{limit} of your jobs are queued, which is the limit. Send this one again when some of them have run.",
-        headers={"Retry-After": "5"},
+        headers={"Retry-After": str(retry_after_seconds)},
     )
 
 

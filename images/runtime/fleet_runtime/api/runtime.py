@@ -18,6 +18,7 @@ from fleet_runtime.database import Database
 from fleet_runtime.doorbell import Doorbell
 from fleet_runtime.keys import Authenticator, Identity, KeyStore
 from fleet_runtime.store.acceptance import Acceptance
+from fleet_runtime.store.budgets import Budgets
 from fleet_runtime.store.fleet import Fleet
 from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.results import Results
@@ -33,7 +34,7 @@ class ApiRuntime:
     doorbell: Doorbell
     metrics: ApiMetrics
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the schema and the bootstrap keys are in place."""
+    """Set once the schema, the bootstrap keys and the deployment's budgets are in place."""
 
     def __post_init__(self) -> None:
         """Put the parts together."""
@@ -53,7 +54,8 @@ class ApiRuntime:
         )
         self.bodies = BodyReader(settings.large_bodies)
         self.routes = Routes(settings)
-        self.budget = QueueBudget(self.acceptance, limit=settings.queue_limit)
+        self.budgets = Budgets(self.database)
+        self.budget = QueueBudget(self.acceptance, self.budgets, limit=settings.queue_limit)
 
 
 def runtime_of(request: Request) -> ApiRuntime:

@@ -84,13 +84,15 @@ async def serve(settings: ApiSettings) -> None:
 
 
 async def _prepare(runtime: ApiRuntime, url: str) -> None:
-    """Bring the schema and the bootstrap keys up to date, however long the database takes to come."""
+    """Bring the schema, the bootstrap keys and the budgets up to date, however long the database takes to come."""
     while not runtime.prepared.is_set():
         try:
             await asyncio.to_thread(migrate, url)
             if not runtime.settings.pinned:
                 # Keys that are not listed are revoked, so one API alone may do this: the one that is told them.
                 await runtime.keys.synchronise(runtime.settings.bootstrap_keys, runtime.settings.unlisted_key_seconds)
+            if runtime.settings.tenant_budgets is not None:
+                await runtime.budgets.synchronise(runtime.settings.tenant_budgets)
             runtime.prepared.set()
         except (SQLAlchemyError, DatabaseAway) as error:
             log.warning("database_not_ready", error=type(error).__name__, detail=str(error).splitlines()[0][:200])

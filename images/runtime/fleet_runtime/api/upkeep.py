@@ -1,4 +1,4 @@
-"""What the API of all pools does beside answering: it stands for its pools and its keys, and moves stranded jobs."""
+"""What the API of all pools does beside answering: it stands for pools, keys and budgets, and moves stranded jobs."""
 
 import asyncio
 import random
@@ -29,6 +29,9 @@ async def run_upkeep(runtime: ApiRuntime) -> None:
         await asyncio.sleep(settings.sweep_seconds * random.uniform(0.75, 1.0))  # noqa: S311
         try:
             await runtime.keys.keep(settings.bootstrap_keys, settings.unlisted_key_seconds)
+            if settings.tenant_budgets is not None:
+                # An old replica may have started again during a rollout: what the last one lists is what stays.
+                await runtime.budgets.synchronise(settings.tenant_budgets)
             moved = await stranded.sweep()
         except DatabaseAway as error:
             log.warning("upkeep_failed", error=str(error))
