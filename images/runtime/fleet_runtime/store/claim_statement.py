@@ -127,7 +127,7 @@ claimed AS (
         lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
     FROM picked WHERE jobs.id = picked.id
     RETURNING jobs.id, attempt, failures, max_attempts, retry_terminated, tenant, language, request_id,
-              timeout_seconds, extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms, picked.limited
+              traceparent, timeout_seconds, extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms, picked.limited
 ), counted AS (
     SELECT tenant, count(*) AS claims, count(*) FILTER (WHERE attempt = 1) AS starts FROM claimed GROUP BY tenant
 ), spent AS (
@@ -141,7 +141,9 @@ claimed AS (
     SELECT tenant, {TODAY}, pg_backend_pid() %% 8, starts FROM counted WHERE starts > 0 ORDER BY tenant
     ON CONFLICT (tenant, day, part) DO UPDATE SET jobs = tenant_usage.jobs + excluded.jobs
 )
-SELECT claimed.*, job_inputs.payload FROM claimed JOIN job_inputs ON job_inputs.job_id = claimed.id
+SELECT claimed.*, job_inputs.payload,
+       EXISTS (SELECT FROM job_watches WHERE job_watches.job_id = claimed.id AND watched_until > now()) AS watched
+FROM claimed JOIN job_inputs ON job_inputs.job_id = claimed.id
 """
 
 CLAIM: LiteralString = ", ".join((_WAITING, _CONSIDERED, _HEADS, _ALLOWED, _TAKEN))
