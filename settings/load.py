@@ -9,6 +9,8 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from settings.cluster_relations import name_violations
+from settings.doorbell_relations import queue_name_violations
+from settings.egress_relations import unencrypted_credentials
 from settings.model import CONFIG_KEY, CONFIG_NAMESPACE, DEPLOYABLE, TARGETS, Settings
 from settings.problems import (
     SCHEMA,
@@ -66,8 +68,13 @@ def from_mapping(given: Mapping[str, Any], *, stack: str, today: date, secret: b
     settings, problems, wrong = _validated(in_place, architecture, target, secret=secret)
     problems = list(misplaced.values()) + problems
     if settings is not None:
-        found = [*contradictions(settings, today), *name_violations(fleet_name(stack), settings)]
+        found = [
+            *contradictions(settings, today),
+            *name_violations(fleet_name(stack), settings),
+            *queue_name_violations(fleet_name(stack), settings),
+        ]
         problems += _sentences(found, wrong, secret=secret)
+        problems += [] if secret else unencrypted_credentials(settings)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field
 
 from settings.aws_model import Aws
 from settings.cluster_model import AgentTypes, Cluster, ContainerLimits, Exposure, Platform, Team, Workspace
-from settings.scope import CLUSTER_ONLY, EKS_ONLY, VM_ONLY, vm_only
+from settings.doorbell_model import Doorbell
+from settings.egress_model import Egress
+from settings.scope import CLUSTER_ONLY, EKS_ONLY, VM_ONLY, vm_only, vm_only_because
 from settings.values import (
     ImageByDigest,
     ImageName,
@@ -122,6 +124,10 @@ class Sandbox(Section):
         default=("python", "bash", "node"), min_length=1
     )
     """The languages that jobs may be in, each at most once."""
+    egress: Egress = Field(
+        default=Egress(),
+        json_schema_extra=vm_only_because("a pod has no socket of its host, through which a job reaches the proxy"),
+    )
 
 
 class Database(Section):
@@ -157,6 +163,8 @@ class Digests(Section):
     """What jobs run in."""
     postgres: ImageByDigest
     """The database."""
+    redis: ImageByDigest | None = None
+    """The doorbell, for `fleet.doorbell.kind: redis`."""
 
 
 class Imported(Section):
@@ -168,6 +176,8 @@ class Imported(Section):
     """What jobs run in."""
     postgres: ImageName
     """The database."""
+    redis: ImageName | None = None
+    """The doorbell, for `fleet.doorbell.kind: redis`."""
 
 
 class Images(Section):
@@ -198,6 +208,7 @@ class Settings(Section):
     workers: Workers = Workers()
     sandbox: Sandbox = Sandbox()
     database: Database = Database()
+    doorbell: Doorbell = Doorbell()
     images: Images = Images()
     teams: Annotated[dict[Name, Team], AfterValidator(by_name), Field(json_schema_extra={"x-name": "team"})] = Field(
         default={}, json_schema_extra=CLUSTER_ONLY

@@ -7,6 +7,8 @@ from datetime import date
 
 from settings.access_relations import database_violations, exposure_violations, image_violations
 from settings.cluster_relations import agent_type_violations, pool_violations, quota_violations, time_violations
+from settings.doorbell_relations import doorbell_violations
+from settings.egress_relations import egress_violations
 from settings.eks_relations import (
     ending_support,
     network_violations,
@@ -131,6 +133,9 @@ def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
             sentence = relation.broken(settings)
             if sentence is not None:
                 yield Violation(relation.keys[0], sentence, relation.keys[1:])
+    yield from doorbell_violations(settings)
+    if settings.architecture == "vm":
+        yield from egress_violations(settings)
     if settings.architecture == "cluster":
         for check in _CLUSTER:
             yield from check(settings)

@@ -17,6 +17,11 @@ def vm_only(instead: str) -> dict[str, Any]:
     return {**VM_ONLY, "x-instead": instead}
 
 
+def vm_only_because(why: str) -> dict[str, Any]:
+    """A setting of vm, and why a cluster cannot have it."""
+    return {**VM_ONLY, "x-why": why}
+
+
 def applies(schema: Mapping[str, Any], architecture: str, target: str) -> bool:
     """Whether a setting means something there."""
     return schema.get("x-architecture", architecture) == architecture and schema.get("x-target", target) == target
@@ -35,7 +40,9 @@ def out_of_place(schema: Mapping[str, Any], architecture: str, target: str) -> s
         return None
     instead = schema.get("x-instead")
     advice = f"use {instead} instead" if instead and architecture == "cluster" else "remove it"
-    return f"given, but it is only for {_where(schema)}, and this stack has {_stack(architecture, target)}: {advice}"
+    why = f" ({schema['x-why']})" if "x-why" in schema else ""
+    stack = _stack(architecture, target)
+    return f"given, but it is only for {_where(schema)}{why}, and this stack has {stack}: {advice}"
 
 
 def _where(schema: Mapping[str, Any]) -> str:
