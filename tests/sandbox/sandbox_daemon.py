@@ -141,11 +141,13 @@ class Daemon:
         """Run one job; `started` is set when its code starts."""
         payload = encode(language, code, stdin, files or {})
         request = RunRequest(secrets.token_hex(8), 1, template, timeout_seconds, payload)
-        return await self.client.run(
-            request,
-            kill=kill or asyncio.Event(),
-            on_started=None if started is None else lambda *_: started.set(),
-        )
+
+        def start(warm: bool, start_ms: float) -> None:
+            del warm, start_ms
+            if started is not None:
+                started.set()
+
+        return await self.client.run(request, kill=kill or asyncio.Event(), on_started=start)
 
 
 def programs(kind: str) -> list[str]:

@@ -22,7 +22,7 @@ _OWN_FILES = {
     # The image's would be those of the machine that built it. Docker mounts its own over them.
     "etc/hostname": f"{HOST_NAME}\n",
     "etc/hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{HOST_NAME}\n",
-    "etc/resolv.conf": "nameserver 127.0.0.1\nsearch .\n",
+    "etc/resolv.conf": "nameserver 127.0.0.1\n",
 }
 _MOUNT_POINTS = {"proc": 0o555, "dev": 0o755, "sys": 0o555, "tmp": 0o1777, "job": 0o700}
 
