@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
+from fleet_runtime.sandboxd.client import SandboxdClient
 from postgres_server import ContainerServer, NoServerError
 from private_docker import PrivateDocker
 from runtime_processes import new_key
@@ -138,12 +139,14 @@ class KeptService:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.database_url = self._database.server.url
+        socket_path = daemon.folder / "sandboxd.sock"
+        self.sandboxd = SandboxdClient(socket_path)
         common = {
             "FLEET_NAME": f"chaos-{os.getpid()}",
             "FLEET_DATABASE_URL": self.database_url,
             "FLEET_METRICS_LISTEN": "127.0.0.1:0",
             "FLEET_LOG_LEVEL": "info",
-            "FLEET_SANDBOXD_SOCKET": str(daemon.folder / "sandboxd.sock"),
+            "FLEET_SANDBOXD_SOCKET": str(socket_path),
             "FLEET_SWEEP_SECONDS": "1",
             **doorbell,
         }
