@@ -203,7 +203,7 @@ def test_output_that_was_cut_is_said_to_be(fleet: Command) -> None:
         (["run", "program.py", "--stdin", "large.bin"], b"8388608 bytes"),
         (["run", "program.py", "--file", "huge.bin"], b"16777216 bytes"),
         (["run", "program.py", "--file", "many"], b"more than 1000"),
-        (["run", "program.py", "--stdin", "binary"], b"--file"),
+        (["run", "program.py", "--stdin", "binary"], b"as a file of the job"),
         (["run", "program.py", "--file", "absent"], b"No such file"),
         (["run", "absent.py"], b"No such file"),
         (["run", "-", "--stdin", "-"], b"read once"),
