@@ -76,6 +76,9 @@ tenant_budgets = Table(
     Column("starts", BigInteger, nullable=False, server_default=text("0")),
     # When the bucket of `jobs_per_minute` is full again; each start moves it on by its share of a minute.
     Column("minute_full_at", _time, nullable=False, server_default=_now),
+    CheckConstraint(
+        "max_concurrent > 0 AND jobs_per_minute > 0 AND jobs_per_day > 0 AND cpu_seconds_per_day > 0", name="positive"
+    ),
     postgresql_with={"fillfactor": "50"},
 )
 
@@ -138,8 +141,8 @@ jobs = Table(
     # The next time something of an ended job is to go: first its content (then it is `expired`), then its row.
     Column("next_removal_at", _time),
     Column("expired", Boolean, nullable=False, server_default=_false),
-    # Of a dead letter, when an operator last had it run again; of the job that did so, which one it repeats.
-    Column("replayed_at", _time),
+    # Of a dead letter, the job that it was last run again as; of that job, the one that it repeats.
+    Column("replayed_as", Uuid),
     Column("replayed_from", Uuid),
     # The trace that the request belongs to, in the form of the W3C's header; null where there is none.
     Column("traceparent", Text),

@@ -26,6 +26,10 @@ def upgrade() -> None:
         sa.Column("starts", sa.BigInteger, nullable=False, server_default=_ZERO),
         sa.Column("minute_full_at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
         sa.PrimaryKeyConstraint("tenant", name="tenant_budgets_pkey"),
+        sa.CheckConstraint(
+            "max_concurrent > 0 AND jobs_per_minute > 0 AND jobs_per_day > 0 AND cpu_seconds_per_day > 0",
+            name=op.f("tenant_budgets_positive"),
+        ),
         sa.ForeignKeyConstraint(["tenant"], ["tenants.name"], name="tenant_budgets_tenant_fkey"),
         postgresql_with={"fillfactor": "50"},
     )
@@ -41,7 +45,7 @@ def upgrade() -> None:
     )
     op.create_index("tenant_usage_day", "tenant_usage", ["day"])
     op.add_column("jobs", sa.Column("replayed_from", sa.Uuid))
-    op.add_column("jobs", sa.Column("replayed_at", sa.DateTime(timezone=True)))
+    op.add_column("jobs", sa.Column("replayed_as", sa.Uuid))
     op.create_index(
         "jobs_returned",
         "jobs",
@@ -60,7 +64,7 @@ def downgrade() -> None:
     """Remove it."""
     op.drop_index("jobs_dead_letters", "jobs")
     op.drop_index("jobs_returned", "jobs")
-    op.drop_column("jobs", "replayed_at")
+    op.drop_column("jobs", "replayed_as")
     op.drop_column("jobs", "replayed_from")
     op.drop_table("tenant_usage")
     op.drop_table("tenant_budgets")
