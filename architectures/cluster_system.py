@@ -8,6 +8,10 @@ from agent_fleet import (
     ApiLimitsArgs,
     ClusterDatabase,
     ClusterDatabaseArgs,
+    ClusterRedis,
+    ClusterRedisArgs,
+    DoorbellArgs,
+    EgressArgs,
     FleetApi,
     FleetApiArgs,
     TenantNamespace,
@@ -19,6 +23,7 @@ from architectures.foundation import Foundation
 from architectures.images import ClusterImages
 from architectures.names import (
     DATABASE_PORT,
+    api_name,
     mebibytes,
     pool_name,
     pools_namespace,
@@ -42,6 +47,8 @@ class FleetSystem:
     database_host: pulumi.Output[str]
     database_cidrs: Sequence[str]
     """None where the database is in the cluster."""
+    doorbell: DoorbellArgs | None
+    """None where it is the database's."""
     after_database: pulumi.ResourceOptions
 
 
@@ -70,6 +77,12 @@ def declare_system(
         space["database_namespace"] = system_namespace(fleet)
     else:
         space["database_cidrs"] = outside.cidrs
+    if settings.doorbell.kind == "redis":
+        space["redis_namespace"] = system_namespace(fleet)
+    queues = foundation.ring_queues
+    if queues is not None:
+        space["pod_identity_enabled"] = foundation.pod_identity_enabled
+        space["egress"] = [EgressArgs(cidr=cidr, ports=[443]) for cidr in queues.cidrs]
     namespace = TenantNamespace(system_namespace(fleet), space, opts=on_cluster).namespace
     if outside is None:
         database = _database(fleet, settings, foundation, images, namespace, on_cluster)
@@ -77,13 +90,24 @@ def declare_system(
     else:
         url, host, after = outside.url, outside.address, []
     after_database = pulumi.ResourceOptions.merge(on_cluster, pulumi.ResourceOptions(depends_on=after))
-    api = FleetApi(f"{fleet}-api", _api_args(fleet, settings, images, namespace, url), opts=after_database)
+    doorbell = _doorbell(fleet, settings, foundation, images, namespace, on_cluster)
+    args = _api_args(fleet, settings, images, namespace, url)
+    before_api: list[pulumi.Resource] = []
+    if doorbell is not None:
+        args["doorbell"] = doorbell
+    if queues is not None:
+        # A pod that starts before its role is bound to it runs without it for ever.
+        identity = foundation.identity(api_name(fleet), system_namespace(fleet), "api")
+        before_api = [] if identity is None else [identity]
+    after = pulumi.ResourceOptions.merge(after_database, pulumi.ResourceOptions(depends_on=before_api))
+    api = FleetApi(api_name(fleet), args, opts=after)
     return FleetSystem(
         namespace=namespace,
         api=api,
         database_url=url,
         database_host=pulumi.Output.concat(host, f":{DATABASE_PORT}"),
         database_cidrs=() if outside is None else outside.cidrs,
+        doorbell=doorbell,
         after_database=after_database,
     )
 
@@ -126,6 +150,29 @@ def _database(
         args["storage_class"] = foundation.database_class
     # Renaming this resource makes a new, empty database.
     return ClusterDatabase(f"{fleet}-database", args, opts=on_cluster)
+
+
+def _doorbell(
+    fleet: str,
+    settings: Settings,
+    foundation: Foundation,
+    images: ClusterImages,
+    namespace: pulumi.Output[str],
+    on_cluster: pulumi.ResourceOptions,
+) -> DoorbellArgs | None:
+    if foundation.ring_queues is not None:
+        return {"kind": "sqs", "url": foundation.ring_queues.url}
+    if images.redis is None:
+        return None
+    args: ClusterRedisArgs = {
+        "fleet": fleet,
+        "namespace": namespace,
+        "image": images.redis,
+        "client_namespaces": [system_namespace(fleet), *(pools_namespace(fleet, team) for team in settings.teams)],
+        "ambient_mesh_enabled": settings.platform.istio != "off",
+        "image_pull_policy": images.pull_policy,
+    }
+    return {"kind": "redis", "url": ClusterRedis(f"{fleet}-redis", args, opts=on_cluster).url}
 
 
 def _api_args(

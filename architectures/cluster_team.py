@@ -102,6 +102,8 @@ def _pools_namespace_args(
     }
     if mesh:
         args["waypoint"] = {"name": WAYPOINT, "api_namespace": system_namespace(fleet)}
+    if settings.doorbell.kind == "redis":
+        args["redis_namespace"] = system_namespace(fleet)
     if system.database_cidrs:
         args["database_cidrs"] = system.database_cidrs
     else:
@@ -184,6 +186,8 @@ def _pool(
         "canary_targets": [system.database_host],
         "log_level": settings.log_level,
     }
+    if system.doorbell is not None:
+        args["doorbell"] = system.doorbell
     if place.workspace is not None:
         args["workspace_claim"] = place.workspace
     # The role is bound before the first pod starts: a pod without it would run without it for ever.

@@ -1,8 +1,5 @@
 """`target: eks`: network, cluster, workspace and database, made on AWS."""
 
-import json
-from collections.abc import Mapping, Sequence
-
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
@@ -10,7 +7,6 @@ from agent_fleet import (
     AddonTraffic,
     Cluster,
     ClusterArgs,
-    JobQueue,
     ManagedDatabase,
     Network,
     NodeAutoscalerArgs,
@@ -23,6 +19,7 @@ from agent_fleet.aws.subnets import plan_subnets
 from agent_fleet.execution_workloads import FLEET_USER
 from agent_fleet.kubernetes.ordering import once_there
 
+from architectures.eks_rings import NO_RIGHTS, declare_rings
 from architectures.foundation import Foundation, ManagedPostgres
 from settings.aws_model import Gvisor, NodeGroup
 from settings.model import Settings
@@ -62,7 +59,7 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
     in_cluster = pulumi.ResourceOptions(provider=provider)
     # Not after the cluster's nodes: their add-ons wait for it.
     traffic = AddonTraffic(fleet, {"fleet": fleet}, opts=in_cluster)
-    policy, outputs = _pool_policy(fleet, settings, on_aws)
+    rings = declare_rings(fleet, settings, on_aws)
     ready: list[pulumi.Resource] = [cluster, traffic]
     if settings.aws.gvisor is not None:
         ready.append(k8s.node.v1.RuntimeClass(GVISOR, metadata={"name": GVISOR}, handler="runsc", opts=in_cluster))
@@ -75,7 +72,7 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
                 "cluster_arn": cluster.arn,
                 "namespace": namespace,
                 "service_account": service_account,
-                "policy": policy,
+                "policy": rings.policies.get(name, NO_RIGHTS),
             },
             opts=on_aws,
         )
@@ -90,6 +87,7 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
         ),
         database_class=_database_class(settings, in_cluster),
         managed_postgres=_postgres(fleet, settings, network, cluster, on_aws),
+        ring_queues=rings.queues,
         pod_identity_enabled=True,
         identity=identity,
         karpenter={
@@ -98,7 +96,7 @@ def stand_on_eks(fleet: str, settings: Settings) -> Foundation:
             "isolated_vpc": settings.aws.nat == "none",
         },
         nodes_as_needed=_nodes_as_needed(fleet, settings, network, cluster),
-        outputs={"cluster_name": cluster.name, "kubeconfig": cluster.kubeconfig, **outputs},
+        outputs={"cluster_name": cluster.name, "kubeconfig": cluster.kubeconfig, **rings.outputs},
     )
 
 
@@ -234,29 +232,3 @@ def _postgres(
     )
     plan = plan_subnets(settings.aws.cidr, len(settings.aws.zones))
     return ManagedPostgres(url=database.url, address=database.address, cidrs=plan.private)
-
-
-def _pool_policy(
-    fleet: str, settings: Settings, on_aws: pulumi.ResourceOptions
-) -> tuple[pulumi.Input[str], dict[str, pulumi.Output[str]]]:
-    """What every pool's own role may do, and the queue's address where there is a queue."""
-    given = settings.aws.job_queue
-    if given is None:
-        # A policy cannot be empty, and this needs no right.
-        return json.dumps(_document([{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}])), {}
-    queue = JobQueue(
-        fleet,
-        {
-            "fleet": fleet,
-            "visibility_timeout_seconds": given.visibility_timeout_seconds,
-            "maximum_receives": given.maximum_receives,
-        },
-        opts=on_aws,
-    )
-    actions = ["SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"]
-    statement = {"Effect": "Allow", "Action": [f"sqs:{each}" for each in actions], "Resource": queue.arn}
-    return pulumi.Output.json_dumps(_document([statement])), {"queue_url": queue.url}
-
-
-def _document(statements: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
-    return {"Version": "2012-10-17", "Statement": statements}

@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 from agent_fleet import KarpenterArgs, NodeAutoscalerArgs
 
 IdentityOfPool = Callable[[str, str, str], pulumi.Resource | None]
-"""Binds a pool's service account to a role of its own, given the pool's name, its namespace and the account's name.
+"""Binds a service account to a role of its own, given the name of its pool or API, its namespace and its own name.
 None where the cluster knows no such roles."""
 
 
@@ -22,6 +22,16 @@ class ManagedPostgres:
     """Its host, which no sandbox may reach."""
     cidrs: Sequence[str]
     """Where it may be, for NetworkPolicies."""
+
+
+@dataclass(frozen=True)
+class RingQueues:
+    """Queues outside of the cluster for the doorbell, one for each pool."""
+
+    url: pulumi.Output[str]
+    """Their URL, with `{template}` for the pool's template."""
+    cidrs: Sequence[str]
+    """Where they are reached, for NetworkPolicies."""
 
 
 def _no_identity(_name: str, _namespace: str, _service_account: str) -> pulumi.Resource | None:
@@ -46,6 +56,8 @@ class Foundation:
     """The StorageClass of the database's volume; None is the cluster's default."""
     managed_postgres: ManagedPostgres | None = None
     """The database, where it is not in the cluster."""
+    ring_queues: RingQueues | None = None
+    """The queues of the doorbell, where it is not in the cluster."""
     pod_identity_enabled: bool = False
     """Whether pods have roles in the cloud."""
     identity: IdentityOfPool = _no_identity

@@ -14,23 +14,26 @@ NEVER_PULLED = "Never"
 
 @dataclass(frozen=True)
 class ClusterImages:
-    """The three images of a fleet in a cluster, and whether nodes pull them."""
+    """The images of a fleet in a cluster, and whether nodes pull them."""
 
     runtime: pulumi.Output[str]
     sandbox: pulumi.Output[str]
     postgres: pulumi.Output[str]
+    redis: pulumi.Output[str] | None
+    """None where Redis is not the doorbell."""
     pull_policy: str
 
 
 def cluster_images(fleet: str, settings: Settings) -> ClusterImages:
     """The images that the settings name; see `fleet.images`."""
-    images = settings.images
+    images, with_redis = settings.images, settings.doorbell.kind == "redis"
     given = images.digests or images.imported
     if given is not None:
         return ClusterImages(
             runtime=pulumi.Output.from_input(given.runtime),
             sandbox=pulumi.Output.from_input(given.sandbox),
             postgres=pulumi.Output.from_input(given.postgres),
+            redis=pulumi.Output.from_input(given.redis) if with_redis and given.redis is not None else None,
             pull_policy=PULLED_IF_MISSING if images.digests is not None else NEVER_PULLED,
         )
     certificates = ca_bundle(images.build.ca_bundle)
@@ -43,4 +46,10 @@ def cluster_images(fleet: str, settings: Settings) -> ClusterImages:
             args["ca_bundle"] = certificates
         return AgentImage(name, args).reference
 
-    return ClusterImages(built("runtime"), built("sandbox"), built("postgres"), PULLED_IF_MISSING)
+    return ClusterImages(
+        runtime=built("runtime"),
+        sandbox=built("sandbox"),
+        postgres=built("postgres"),
+        redis=built("redis") if with_redis else None,
+        pull_policy=PULLED_IF_MISSING,
+    )

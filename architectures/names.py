@@ -30,6 +30,11 @@ def pool_name(team: str, agent_type: str) -> str:
     return f"{team}-{agent_type}"
 
 
+def api_name(fleet: str) -> str:
+    """The Pulumi name of the fleet's API."""
+    return f"{fleet}-api"
+
+
 def millicpus(cpus: float) -> str:
     """0.25 as `250m`."""
     return f"{round(cpus * 1_000)}m"

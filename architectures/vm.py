@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 import pulumi
-from agent_fleet import AgentImage, AgentImageArgs, Database, ExecutionService, HostNetwork, PulledImage
+from agent_fleet import (
+    AgentImage,
+    AgentImageArgs,
+    Database,
+    ExecutionService,
+    ExecutionServiceArgs,
+    HostNetwork,
+    PulledImage,
+    Redis,
+)
 
 from architectures.host_certificates import ca_bundle
 from settings.model import Settings
@@ -13,11 +22,13 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 
 @dataclass(frozen=True)
 class Images:
-    """The three images of a fleet, by their content."""
+    """The images of a fleet, by their content."""
 
     runtime: pulumi.Output[str]
     sandbox: pulumi.Output[str]
     postgres: pulumi.Output[str]
+    redis: pulumi.Output[str] | None
+    """None where Redis is not the doorbell."""
 
 
 @dataclass(frozen=True)
@@ -41,58 +52,60 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
             "memory_mebibytes": settings.database.memory_mebibytes,
         },
     )
-    service = ExecutionService(
-        fleet,
-        {
-            "fleet": fleet,
-            "image": images.runtime,
-            "database_url": database.url,
-            "frontend_network": network.frontend,
-            "backend_network": network.backend,
-            "docker_socket": DOCKER_SOCKET,
-            "log_level": settings.log_level,
-            "api": {
-                "bind_address": settings.api.bind_address,
-                "port": settings.api.port,
-                "languages": settings.sandbox.languages,
-                "default_timeout_seconds": settings.api.default_timeout_seconds,
-                "max_timeout_seconds": settings.limits.task_timeout_seconds,
-                "max_attempts": settings.limits.max_attempts,
-                "result_ttl_seconds": settings.api.result_ttl_seconds,
-                "tombstone_ttl_seconds": settings.api.tombstone_ttl_seconds,
-                "queue_limit": settings.api.queue_limit,
-            },
-            "workers": {
-                "count": settings.workers.count,
-                "concurrency": settings.workers.concurrency,
-                "drain_seconds": settings.workers.drain_seconds,
-                "lease_seconds": settings.workers.lease_seconds,
-                "lease_renew_seconds": settings.workers.lease_renew_seconds,
-            },
-            "sandbox": {
-                "image": images.sandbox,
-                "runtime": settings.sandbox.runtime,
-                "memory_mebibytes": settings.sandbox.memory_mebibytes,
-                "cpus": settings.sandbox.cpus,
-                "processes": settings.sandbox.processes,
-                "scratch_mebibytes": settings.sandbox.scratch_mebibytes,
-                "warm": settings.sandbox.warm,
-                "maximum": settings.sandbox.maximum,
-                "start_timeout_seconds": settings.sandbox.start_timeout_seconds,
-            },
+    args: ExecutionServiceArgs = {
+        "fleet": fleet,
+        "image": images.runtime,
+        "database_url": database.url,
+        "frontend_network": network.frontend,
+        "backend_network": network.backend,
+        "docker_socket": DOCKER_SOCKET,
+        "log_level": settings.log_level,
+        "api": {
+            "bind_address": settings.api.bind_address,
+            "port": settings.api.port,
+            "languages": settings.sandbox.languages,
+            "default_timeout_seconds": settings.api.default_timeout_seconds,
+            "max_timeout_seconds": settings.limits.task_timeout_seconds,
+            "max_attempts": settings.limits.max_attempts,
+            "result_ttl_seconds": settings.api.result_ttl_seconds,
+            "tombstone_ttl_seconds": settings.api.tombstone_ttl_seconds,
+            "queue_limit": settings.api.queue_limit,
         },
-        opts=pulumi.ResourceOptions(depends_on=[database]),
-    )
+        "workers": {
+            "count": settings.workers.count,
+            "concurrency": settings.workers.concurrency,
+            "drain_seconds": settings.workers.drain_seconds,
+            "lease_seconds": settings.workers.lease_seconds,
+            "lease_renew_seconds": settings.workers.lease_renew_seconds,
+        },
+        "sandbox": {
+            "image": images.sandbox,
+            "runtime": settings.sandbox.runtime,
+            "memory_mebibytes": settings.sandbox.memory_mebibytes,
+            "cpus": settings.sandbox.cpus,
+            "processes": settings.sandbox.processes,
+            "scratch_mebibytes": settings.sandbox.scratch_mebibytes,
+            "warm": settings.sandbox.warm,
+            "maximum": settings.sandbox.maximum,
+            "start_timeout_seconds": settings.sandbox.start_timeout_seconds,
+        },
+    }
+    if images.redis is not None:
+        redis = Redis(f"{fleet}-redis", {"fleet": fleet, "image": images.redis, "network": network.backend})
+        args["doorbell"] = {"kind": "redis", "url": redis.url}
+    service = ExecutionService(fleet, args, opts=pulumi.ResourceOptions(depends_on=[database]))
     return Deployment(url=service.url, api_key=service.api_key)
 
 
 def _images(fleet: str, settings: Settings) -> Images:
-    digests = settings.images.digests
+    digests, with_redis = settings.images.digests, settings.doorbell.kind == "redis"
     if digests is not None:
+        redis = digests.redis if with_redis else None
         return Images(
             runtime=PulledImage("runtime", {"reference": digests.runtime}).reference,
             sandbox=PulledImage("sandbox", {"reference": digests.sandbox}).reference,
             postgres=PulledImage("postgres", {"reference": digests.postgres}).reference,
+            redis=None if redis is None else PulledImage("redis", {"reference": redis}).reference,
         )
     certificates = ca_bundle(settings.images.build.ca_bundle)
 
@@ -103,4 +116,9 @@ def _images(fleet: str, settings: Settings) -> Images:
             args["ca_bundle"] = certificates
         return AgentImage(name, args).reference
 
-    return Images(runtime=built("runtime"), sandbox=built("sandbox"), postgres=built("postgres"))
+    return Images(
+        runtime=built("runtime"),
+        sandbox=built("sandbox"),
+        postgres=built("postgres"),
+        redis=built("redis") if with_redis else None,
+    )

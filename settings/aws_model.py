@@ -73,11 +73,12 @@ class ManagedDatabase(Section):
 
 
 class JobQueue(Section):
-    """An SQS queue with a dead-letter queue, for programs of yours that take the fleet's jobs from AWS. The fleet's own
-    workers need none: they are woken by PostgreSQL. Its address is the stack's output `queue_url`."""
+    """The SQS queues of `fleet.doorbell.kind: sqs`, one for each pool with a dead-letter queue each. Workers delete a
+    message when they receive it: the job itself is in the database. Their addresses are the stack's output
+    `queue_url`, where `{template}` stands for `<team>-<agent type>`."""
 
     visibility_timeout_seconds: WholeNumber = Field(default=3_900, ge=30, le=43_200)
-    """How long a message is hidden once it was received. It must cover the longest job."""
+    """How long a message is hidden once it was received and not deleted. It must cover the longest job."""
     maximum_receives: WholeNumber = Field(default=3, ge=1, le=1_000)
     """After how many receipts a message goes to the dead-letter queue (H7: three tries)."""
 
@@ -126,4 +127,5 @@ class Aws(Section):
     """gVisor on the nodes for untrusted work. Left out: they run sandboxes under runc."""
     database: ManagedDatabase = ManagedDatabase()
     job_queue: JobQueue | None = None
-    """Left out: no queue."""
+    """What the queues of `fleet.doorbell.kind: sqs` are like. Left out: as the defaults have it. With another doorbell
+    there is none."""

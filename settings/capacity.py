@@ -16,6 +16,8 @@ _WAYPOINT_REQUESTS, _WAYPOINT_LIMITS = (0.1, 128), (2, 1_024)
 
 _NODES, _IMAGE_POD_CPUS, _IMAGE_POD_MEBIBYTES, _DATABASE_CPUS = 200, 0.05, 64, 2
 
+_REDIS_CPUS, _REDIS_MEBIBYTES = 0.5, 64
+
 
 def pods(count: int) -> int:
     """So many pods, and those that a rolling update adds."""
@@ -70,15 +72,24 @@ def sandboxes_quota(settings: Settings, team: Team) -> Quota:
 
 
 def system_quota(settings: Settings) -> Quota:
-    """The quota of the fleet's own namespace: API, database, and a small pod on every node for the images."""
-    api = PodLimits()
+    """The quota of the fleet's own namespace: API, database, Redis where that is the doorbell, and a small pod on every
+    node for the images."""
+    api, redis = PodLimits(), int(settings.doorbell.kind == "redis")
     needed = Quota.model_construct(
-        requests_cpus=_cpus([(pods(settings.api.replicas), api.cpus), (_NODES, _IMAGE_POD_CPUS), (1, _DATABASE_CPUS)]),
+        requests_cpus=_cpus(
+            [
+                (pods(settings.api.replicas), api.cpus),
+                (_NODES, _IMAGE_POD_CPUS),
+                (1, _DATABASE_CPUS),
+                (redis, _REDIS_CPUS),
+            ]
+        ),
         requests_memory_mebibytes=pods(settings.api.replicas) * api.memory_mebibytes
         + _NODES * _IMAGE_POD_MEBIBYTES
-        + settings.database.memory_mebibytes,
+        + settings.database.memory_mebibytes
+        + redis * _REDIS_MEBIBYTES,
         persistent_volume_claims=1,
-        services=2,
+        services=3 + 2 * redis,
     )
     needed = needed.model_copy(
         update={

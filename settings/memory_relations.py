@@ -14,32 +14,36 @@ _CONTAINERS = 2
 def memory_violations(settings: Settings) -> Iterator[Violation]:
     """Every agent type whose pod a job of 16 MiB would kill, and every pool with more jobs than its worker can hold."""
     needs = component_module("container_memory")
-    least = _CONTAINERS * max(needs.API_LEAST_MEBIBYTES, needs.WORKER_LEAST_MEBIBYTES)
+    doorbell = needs.doorbell_memory(settings.doorbell.kind)
+    api, worker = needs.API_LEAST_MEBIBYTES + doorbell, needs.WORKER_LEAST_MEBIBYTES + doorbell
+    least = _CONTAINERS * max(api, worker)
     for name, kind in settings.agent_types.items():
         if kind.limits.memory_mebibytes < least:
             yield Violation(
                 f"agent_types.{name}.limits.memory_mebibytes",
                 f"given {kind.limits.memory_mebibytes}; each of a pod's two containers gets half of it, and a job with "
-                f"16 MiB of files, which anybody may send, takes up to {needs.API_LEAST_MEBIBYTES} in the API and "
-                f"{needs.WORKER_LEAST_MEBIBYTES} in the worker: allowed from {least}",
+                f"16 MiB of files, which anybody may send, takes up to {api} in the API and {worker} in "
+                f"the worker: allowed from {least}",
+                ("doorbell.kind",),
             )
     for team_name, team in settings.teams.items():
         for name, pool in team.pools.items():
             kind = settings.agent_types.get(name)
             if kind is not None and kind.limits.memory_mebibytes >= least:
-                yield from _jobs(f"teams.{team_name}.pools.{name}", name, kind, pool.concurrency)
+                yield from _jobs(f"teams.{team_name}.pools.{name}", name, kind, pool.concurrency, doorbell)
 
 
-def _jobs(here: str, name: str, kind: AgentType, concurrency: int) -> Iterator[Violation]:
+def _jobs(here: str, name: str, kind: AgentType, concurrency: int, doorbell: int) -> Iterator[Violation]:
     needs = component_module("container_memory")
     memory = kind.limits.memory_mebibytes // _CONTAINERS
-    most = needs.jobs_that_fit(memory)
+    most = needs.jobs_that_fit(memory - doorbell)
+    needed = _CONTAINERS * (needs.memory_of_jobs(concurrency) + doorbell)
     if concurrency > most:
         key = f"agent_types.{name}.limits.memory_mebibytes"
         yield Violation(
             f"{here}.concurrency",
             f"given {concurrency}; the worker has {memory} MiB, half of fleet.{key}, and takes "
-            f"{needs.WORKER_IDLE_MEBIBYTES} and {needs.JOB_MEBIBYTES} for each job with 16 MiB of files: allowed up to "
-            f"{most}, or raise fleet.{key} to {_CONTAINERS * needs.memory_of_jobs(concurrency)}",
-            (key,),
+            f"{needs.WORKER_IDLE_MEBIBYTES + doorbell} and {needs.JOB_MEBIBYTES} for each job with 16 MiB of "
+            f"files: allowed up to {most}, or raise fleet.{key} to {needed}",
+            (key, "doorbell.kind"),
         )

@@ -17,6 +17,14 @@ API_LEAST_MEBIBYTES = API_IDLE_MEBIBYTES + BODY_MEBIBYTES
 WORKER_LEAST_MEBIBYTES = WORKER_IDLE_MEBIBYTES + JOB_MEBIBYTES
 """Under it one job with 16 MiB of files kills the worker."""
 
+_DOORBELL_MEBIBYTES = {"redis": 16, "sqs": 8}
+"""What the library of a doorbell takes in either: 14.5 MB for Redis, 4 MB for SQS and its connections."""
+
+
+def doorbell_memory(kind: str) -> int:
+    """The mebibytes that a doorbell of this kind adds to the API and to the worker; PostgreSQL's adds none."""
+    return _DOORBELL_MEBIBYTES.get(kind, 0)
+
 
 def large_bodies(memory_mebibytes: int) -> int:
     """The large requests that an API with so much memory may take at once; at least 1."""

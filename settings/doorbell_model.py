@@ -1,0 +1,16 @@
+"""The settings of the doorbell: what wakes a worker when a job was accepted."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from settings.values import Section
+
+
+class Doorbell(Section):
+    """What wakes the workers when a job was accepted, and tells of cancels and ends. It carries jobs' ids and nothing
+    else: while it is away jobs wait for the workers' next look at the database, a second at the most."""
+
+    kind: Literal["postgres", "redis", "sqs"] = Field(default="postgres")
+    """`postgres`: the database itself, by LISTEN and NOTIFY. `redis`: a Redis of the fleet's own beside the database,
+    which keeps nothing. `sqs`: a queue on AWS for each pool, on eks; cancels and ends still go by the database."""
