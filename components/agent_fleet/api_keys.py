@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_random as random
 
+from agent_fleet.inputs import json_text
+
 KEY_ID_BYTES = 4
 KEY_SECRET_BYTES = 32
 
@@ -31,12 +33,12 @@ def make_api_key(name: str, tenant: str, parent: pulumi.Resource) -> ApiKey:
     )
 
 
-def bootstrap_keys(keys: Iterable[ApiKey]) -> pulumi.Output[str]:
+def bootstrap_keys(keys: Iterable[ApiKey]) -> pulumi.Input[str]:
     """The value of FLEET_BOOTSTRAP_KEYS: for each key its tenant, its id and its SHA-256, never the key."""
 
     def sha256(key: str) -> str:
         return hashlib.sha256(key.encode()).hexdigest()
 
-    return pulumi.Output.json_dumps(
+    return json_text(
         [{"tenant": each.tenant, "key_id": each.key_id, "sha256": each.key.apply(sha256)} for each in keys]
     )

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import pulumi
 
+from agent_fleet.inputs import applied
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -66,6 +68,10 @@ class SandboxSpec:
         Enforcement("sandboxd: the sandbox is destroyed", "the worker: the pod is deleted"),
     ]
     network: Annotated[str, Enforcement("Docker: NetworkMode none", "NetworkPolicy: nothing in, nothing out")] = "none"
+    egress_socket_mounted: Annotated[
+        bool,
+        Enforcement("sandboxd: one socket of the egress proxy, alone in a read-only folder", "no pod has one"),
+    ] = False
     uid: Annotated[int, Enforcement("Docker: Config.User", "Pod Security restricted: runAsNonRoot, runAsUser")] = 10001
     read_only_root: Annotated[
         bool, Enforcement("Docker: HostConfig.ReadonlyRootfs", "securityContext.readOnlyRootFilesystem")
@@ -77,7 +83,7 @@ class SandboxSpec:
         bool, Enforcement("Docker: no-new-privileges", "Pod Security restricted: allowPrivilegeEscalation")
     ] = False
     host_mounts_allowed: Annotated[
-        bool, Enforcement("sandboxd: its templates have no mounts", "Pod Security restricted: volume types")
+        bool, Enforcement("sandboxd: its templates have no mounts but that one", "Pod Security restricted: volume types")
     ] = False
     single_use: Annotated[
         bool,
@@ -99,6 +105,7 @@ class SandboxSpec:
             "warm": whole_number(self.warm),
             "maximum": whole_number(self.maximum),
             "start_timeout_seconds": whole_number(self.start_timeout_seconds),
+            **({"egress": True} if self.egress_socket_mounted else {}),
         }
 
     @classmethod
@@ -107,13 +114,13 @@ class SandboxSpec:
         return {name: hint.__metadata__[0] for name, hint in cls.__annotations__.items()}
 
 
-def whole_number(value: pulumi.Input[int]) -> pulumi.Output[int]:
+def whole_number(value: pulumi.Input[int]) -> pulumi.Input[int]:
     """The number as an int: one that has been through the engine comes back as a float, and prints as `4.0`."""
-    return pulumi.Output.from_input(value).apply(int)
+    return applied(value, int)
 
 
-def _bytes(mebibytes: pulumi.Input[int]) -> pulumi.Output[int]:
+def _bytes(mebibytes: pulumi.Input[int]) -> pulumi.Input[int]:
     def convert(number: int) -> int:
         return int(number) * MEBIBYTE
 
-    return pulumi.Output.from_input(mebibytes).apply(convert)
+    return applied(mebibytes, convert)

@@ -69,7 +69,7 @@ def system_user_data() -> pulumi.Output[str]:
 
 def untrusted_user_data(pod_pids_limit: pulumi.Input[int], runsc: RunscArgs | None) -> pulumi.Output[str]:
     """For nodes of untrusted work, in base64. A wrong checksum or URI fails when its value is known."""
-    limit = whole_number(pod_pids_limit)
+    limit = pulumi.Output.from_input(whole_number(pod_pids_limit))
     if runsc is None:
         return limit.apply(lambda number: _user_data(_node_config(number, gvisor=False), None))
     given = pulumi.Output.all(

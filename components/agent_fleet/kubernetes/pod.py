@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_kubernetes as k8s
 
+from agent_fleet.inputs import applied
 from agent_fleet.kubernetes.pod_volumes import container_mounts, pod_volumes
 from agent_fleet.sandbox_spec import whole_number
 from agent_fleet.workload import HttpTarget, Probe, Resources, TcpTarget, Workload
@@ -236,4 +237,4 @@ def gibibytes_quantity(gibibytes: pulumi.Input[int]) -> pulumi.Input[str]:
 def _quantity(number: pulumi.Input[int], unit: str) -> pulumi.Input[str]:
     if isinstance(number, int):
         return f"{number}{unit}"
-    return whole_number(number).apply(lambda value: f"{value}{unit}")
+    return applied(whole_number(number), lambda value: f"{value}{unit}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
+from agent_fleet.inputs import applied, json_text
 from agent_fleet.kubernetes.object_labels import metadata
 from agent_fleet.kubernetes.pod import (
     PodSettings,
@@ -127,10 +128,11 @@ def rollout_timeouts(grace: int) -> pulumi.CustomTimeouts:
     )
 
 
-def configuration_hash(configuration: object) -> pulumi.Output[str]:
+def configuration_hash(configuration: object) -> pulumi.Input[str]:
     """Changes whenever the configuration does, so that pods are replaced then; says nothing about it."""
 
     def digest(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
 
-    return pulumi.Output.unsecret(pulumi.Output.json_dumps(configuration).apply(digest))
+    found = applied(json_text(configuration), digest)
+    return found if isinstance(found, str) else pulumi.Output.unsecret(pulumi.Output.from_input(found))
