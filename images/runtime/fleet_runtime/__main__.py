@@ -1,4 +1,4 @@
-"""`python -m fleet_runtime ROLE`: api, worker, sandboxd, egress, migrate, keys or bundle."""
+"""`python -m fleet_runtime ROLE`: api, worker, sandboxd, egress, migrate, bundle, keys, tenants or dead-letters."""
 
 import asyncio
 import sys
@@ -12,13 +12,14 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from fleet_runtime.telemetry.logs import configure_logs
 
-_ROLES = ("api", "worker", "sandboxd", "egress", "migrate", "keys", "bundle")
+_ROLES = ("api", "worker", "sandboxd", "egress", "migrate", "bundle", "keys", "tenants", "dead-letters")
+_WITH_ARGUMENTS = ("bundle", "keys", "tenants", "dead-letters")
 
 
 def main() -> None:
     """Run one role until it ends; exits with 0, 1 (it failed) or 2 (called wrongly)."""
     role, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
-    if role not in _ROLES or (arguments and role not in {"keys", "bundle"}):
+    if role not in _ROLES or (arguments and role not in _WITH_ARGUMENTS):
         sys.stderr.write(f"usage: python -m fleet_runtime ROLE, where ROLE is one of {', '.join(_ROLES)}\n")
         raise SystemExit(2)
     configure_logs("info", role=role)
@@ -83,10 +84,10 @@ def _run(role: str, arguments: list[str]) -> int:
             return run_bundle_command(BundleSettings(), arguments)
         case _:
             from fleet_runtime.config import DatabaseSettings
-            from fleet_runtime.keys_command import run_keys_command
+            from fleet_runtime.operator_commands import run_operator_command
 
             settings = DatabaseSettings()  # pyright: ignore[reportCallIssue] - from the environment
-            return uvloop.run(run_keys_command(settings, arguments))
+            return uvloop.run(run_operator_command(role, settings, arguments))
     return 0
 
 

@@ -2,10 +2,9 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from fleet_runtime.config import DatabaseSettings
-from fleet_runtime.database import Database, DatabaseAway
+from fleet_runtime.database import Database
 from fleet_runtime.keys import KeyStore
 
 _USAGE = """usage: python -m fleet_runtime keys create TENANT    prints the new key, once
@@ -14,22 +13,9 @@ _USAGE = """usage: python -m fleet_runtime keys create TENANT    prints the new 
 """
 
 
-async def run_keys_command(settings: DatabaseSettings, arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
-    database = Database(
-        settings.database_url.get_secret_value(),
-        application_name="fleet-keys",
-        connections=2,
-        timeout_seconds=settings.database_timeout_seconds,
-    )
-    await database.open()
-    try:
-        return await _run(KeyStore(database), arguments)
-    except DatabaseAway as error:
-        sys.stderr.write(f"the database cannot be reached: {error}\n")
-        return 1
-    finally:
-        await database.close()
+def keys_command(arguments: Sequence[str]) -> Callable[[Database], Awaitable[int]]:
+    """Return what the command does, which gives the exit code."""
+    return lambda database: _run(KeyStore(database), arguments)
 
 
 async def _run(store: KeyStore, arguments: Sequence[str]) -> int:

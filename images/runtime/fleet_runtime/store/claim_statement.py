@@ -127,7 +127,8 @@ claimed AS (
         lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
     FROM picked WHERE jobs.id = picked.id
     RETURNING jobs.id, attempt, failures, max_attempts, retry_terminated, tenant, language, request_id,
-              traceparent, timeout_seconds, extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms, picked.limited
+              traceparent, timeout_seconds, picked.limited,
+              extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms
 ), counted AS (
     SELECT tenant, count(*) AS claims, count(*) FILTER (WHERE attempt = 1) AS starts FROM claimed GROUP BY tenant
 ), spent AS (
