@@ -11,7 +11,7 @@ from agent_fleet_client.errors import (
 from agent_fleet_client.fleet import Fleet
 from agent_fleet_client.jobs import Job
 from agent_fleet_client.live_output import LiveEvent, OutputEnd, OutputPart, OutputVoid, StateSeen
-from agent_fleet_client.results import JobError, JobSummary, Result
+from agent_fleet_client.results import JobError, JobSummary, Result, Usage
 
 __all__ = [
     "AnswerError",
@@ -30,4 +30,5 @@ __all__ = [
     "Result",
     "StateSeen",
     "UnreachableError",
+    "Usage",
 ]

@@ -13,7 +13,7 @@ from agent_fleet_client.errors import AnswerError, BrokenStreamError, FleetError
 from agent_fleet_client.events import read_events
 from agent_fleet_client.jobs import Job, request_body
 from agent_fleet_client.live_output import STREAMS, LiveEvent, OutputEnd, OutputPart, OutputVoid, read_event
-from agent_fleet_client.results import JobSummary, Result, read_result, read_summary
+from agent_fleet_client.results import JobSummary, Result, Usage, read_result, read_summary, read_usage
 
 LONGEST_WAIT_SECONDS = 60
 """How long the fleet holds one answer at most; longer waits are made of several."""
@@ -105,6 +105,10 @@ class Fleet:
     def cancel(self, id_: str) -> str:
         """Cancel a job. Return its state: cancelled, cancel_requested, or the one in which it had ended before."""
         return _field(self._connection.request("DELETE", _path("jobs", id_)).document, "status")
+
+    def usage(self) -> Usage:
+        """Return the tenant's limits, and what is used of them."""
+        return read_usage(self._connection.request("GET", "/usage").document)
 
     def output(self, id_: str) -> Generator[LiveEvent]:
         """Give a job's output as it is written, from its beginning, until the job ends.

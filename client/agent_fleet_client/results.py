@@ -74,6 +74,29 @@ class JobSummary:
     """The fleet's own answer, with whatever a newer one adds."""
 
 
+@dataclass(frozen=True)
+class Usage:
+    """A tenant's budget and what is used of it; a limit that is None is none. A day is one of UTC.
+
+    `exhausted` names the limits that keep queued jobs from beginning now.
+    """
+
+    tenant: str
+    queued: int
+    queue_limit: int
+    running: int
+    max_concurrent: int | None
+    jobs_per_minute: int | None
+    jobs_today: int
+    jobs_per_day: int | None
+    cpu_seconds_today: float
+    cpu_seconds_per_day: int | None
+    resets_at: datetime
+    exhausted: tuple[str, ...]
+    document: Mapping[str, Any]
+    """The fleet's own answer, with whatever a newer one adds."""
+
+
 def read_result(document: Any) -> Result:
     """Read a result; raises AnswerError for anything else."""
     given = _object(document)
@@ -120,6 +143,30 @@ def read_summary(document: Any) -> JobSummary:
         )
     except (KeyError, TypeError, ValueError) as wrong:
         raise AnswerError(f"The fleet's answer is not a list of jobs: {_reason(wrong)}.") from None
+
+
+def read_usage(document: Any) -> Usage:
+    """Read a tenant's usage; raises AnswerError for anything else."""
+    given = _object(document)
+    try:
+        limits, today = given["limits"], given["today"]
+        return Usage(
+            tenant=given["tenant"],
+            queued=given["queued"],
+            queue_limit=limits["queue"],
+            running=given["running"],
+            max_concurrent=limits["max_concurrent"],
+            jobs_per_minute=limits["jobs_per_minute"],
+            jobs_today=today["jobs"],
+            jobs_per_day=limits["jobs_per_day"],
+            cpu_seconds_today=today["cpu_seconds"],
+            cpu_seconds_per_day=limits["cpu_seconds_per_day"],
+            resets_at=datetime.fromisoformat(today["resets_at"]),
+            exhausted=tuple(given["exhausted"]),
+            document=given,
+        )
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise AnswerError(f"The fleet's answer is not a tenant's usage: {_reason(wrong)}.") from None
 
 
 def _reason(wrong: Exception) -> str:

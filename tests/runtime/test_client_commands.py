@@ -96,6 +96,18 @@ def test_jobs_are_listed_for_people_and_for_programs(fleet: Command) -> None:
     assert fleet.run("jobs", "--language", "node", "--all").stdout == b""
 
 
+def test_a_tenant_sees_what_it_has_used(fleet: Command) -> None:
+    """Whose jobs wait must be able to see what for."""
+    job = _detached(fleet, "")
+    fleet.run("result", "--wait", job)
+    ended = fleet.run("usage")
+    assert ended.returncode == 0, ended
+    used = {line[2:20].strip(): line[20:].split() for line in ended.stdout.decode().splitlines()[1:]}
+    assert used["jobs today"] == ["1", "no", "limit"]
+    assert used["queued"][0] == "0"
+    assert json.loads(fleet.run("usage", "--json").stdout)["today"]["jobs"] == 1
+
+
 @pytest.mark.parametrize("identifier", ["01932f5e-7d2a-7c3b-9f00-3a5f0d9b1c2d"])
 def test_an_unknown_job_is_told_in_a_line(fleet: Command, identifier: str) -> None:
     """No stack trace, and a code that tells it from a failed job."""

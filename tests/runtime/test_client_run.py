@@ -236,11 +236,20 @@ def test_the_fleets_own_refusal_is_told_in_a_line(fleet: Command) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_live_output_comes_while_the_job_runs(fleet: Command) -> None:
-    """Who follows a long job must not wait for its end to see that it has begun."""
-    fleet.file("program.py", "print('x')\nraise SystemExit(5)")
+def test_output_that_is_followed_is_the_programs_own(fleet: Command) -> None:
+    """What is shown as it comes must be, byte for byte, what is shown at the end."""
+    fleet.file(
+        "program.py", "import sys\nsys.stdout.buffer.write(b'\\xff')\nsys.stderr.write('x')\nraise SystemExit(5)"
+    )
     ended = fleet.run("run", "--follow", "program.py")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (5, b"x\n", b"")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (5, b"\xff", b"x")
+
+
+def test_output_that_is_not_text_arrives_as_it_is(fleet: Command) -> None:
+    """JSON has no bytes: an archive or an image that a job writes must not be cut to what is UTF-8."""
+    fleet.file("program.py", "import sys\nsys.stdout.buffer.write(bytes(range(256)) * 1000)\nsys.stderr.write('x')")
+    ended = fleet.run("run", "program.py")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, bytes(range(256)) * 1000, b"x")
 
 
 def test_help_names_every_command_and_ends_well(tmp_path: Path) -> None:
@@ -248,6 +257,6 @@ def test_help_names_every_command_and_ends_well(tmp_path: Path) -> None:
     fleet = Command(tmp_path)
     ended = fleet.run("--help")
     assert ended.returncode == 0
-    for name in ("run", "result", "jobs", "logs", "cancel"):
+    for name in ("run", "result", "jobs", "logs", "cancel", "usage"):
         assert f"\n  {name} ".encode() in ended.stdout
     assert subprocess.run([str(fleet.program), "--version"], check=False, capture_output=True).returncode == 0

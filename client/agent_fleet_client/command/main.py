@@ -10,7 +10,7 @@ import click
 
 from agent_fleet_client.command import exit_codes
 from agent_fleet_client.command import run as running
-from agent_fleet_client.command.listing import show_jobs
+from agent_fleet_client.command.listing import show_jobs, show_usage
 from agent_fleet_client.command.options import Caller, caller
 from agent_fleet_client.command.speech import Speech, silence_output
 from agent_fleet_client.errors import AnswerError, FleetError, RefusedError, UnreachableError
@@ -118,6 +118,16 @@ def cancel(caller: Caller, ids: tuple[str, ...]) -> int:
     with caller.fleet() as fleet:
         for id_ in ids:
             click.echo(f"{id_} {fleet.cancel(id_)}")
+    return 0
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@caller
+def usage(caller: Caller, as_json: bool) -> int:
+    """Show your limits, and what is used of them."""
+    with caller.fleet() as fleet:
+        show_usage(fleet.usage(), as_json=as_json)
     return 0
 
 
