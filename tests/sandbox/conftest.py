@@ -114,7 +114,9 @@ def daemon(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemo
     """The suite's sandboxd, for tests that leave it as it was."""
     template = {**TEMPLATE, "image": way.image, "runtime": way.runtime}
     small = {**template, "scratch_bytes": MEBIBYTE, "warm": 0, "maximum": 1}
-    daemon = Daemon(tmp_path_factory.mktemp("sandboxd"), {"default": template, "small": small}, made=way.made)
+    frugal = {**template, "cpu_seconds": 1, "warm": 0, "maximum": 2}
+    templates = {"default": template, "small": small, "frugal": frugal}
+    daemon = Daemon(tmp_path_factory.mktemp("sandboxd"), templates, made=way.made)
     daemon.start()
     yield daemon
     daemon.stop()

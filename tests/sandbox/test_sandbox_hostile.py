@@ -148,3 +148,30 @@ async def test_one_job_finds_nothing_of_another(daemon: Daemon) -> None:
     for _ in range(3):
         result = await daemon.run("bash", "ls -A /tmp /dev/shm /job; ps 2>/dev/null; ls -d /proc/[0-9]* | wc -l")
         assert b"left" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os\nfor _ in range(5): os.fork() or os.setsid()\nprint('MARKER', flush=True)\nwhile True: pass",
+        # Each process lives for a moment, and nobody waits for it.
+        "import os, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nprint('MARKER', flush=True)\n"
+        "import time\nwhile True:\n    try:\n        if os.fork() == 0:\n            sum(range(10**6))\n"
+        "            os._exit(0)\n    except BlockingIOError:\n        time.sleep(0.01)",
+    ],
+    ids=["many processes", "short-lived processes"],
+)
+async def test_processor_time_is_the_jobs_not_each_processes(daemon: Daemon, code: str) -> None:
+    """A limit of each process is none to a job that starts others."""
+    result = await daemon.run("python", code, template="frugal", timeout_seconds=60)
+    assert b"MARKER" in result.stdout
+    assert (result.reason, result.exit_code, result.signal) == ("cpu_limit", None, "SIGKILL")
+    assert result.cpu_ms is not None
+    assert 1000 <= result.cpu_ms < 3000
+
+
+async def test_a_job_below_its_processor_time_meets_no_limit(daemon: Daemon) -> None:
+    """Waiting costs nothing, and what the sandbox used before the job is not the job's."""
+    for _ in range(2):
+        result = await daemon.run("bash", "sleep 1.5; exit 3", template="frugal")
+        assert (result.reason, result.exit_code) == ("exited", 3)

@@ -6,25 +6,34 @@ import struct
 FRAME = struct.Struct(">cI")
 MAXIMUM_PAYLOAD_BYTES = 32 * 1024 * 1024
 MAXIMUM_HELLO_BYTES = 64
+CPU_LIMIT = struct.Struct(">Q")
+"""Microseconds of processor time."""
 
 
-def receive() -> memoryview | None:
-    """Wait for the job; None if the input ends first.
+def receive() -> tuple[memoryview, float | None] | None:
+    """Wait for the job and return it with its limit of processor time in seconds; None if the input ends first.
 
     Whoever attaches to a sandbox that has long been up has missed its R, and asks for another by H. The answer repeats
     what was sent along, so that it is not taken for what the sandbox said earlier, or to somebody else.
     """
+    cpu_seconds: float | None = None
+    most = {b"J": MAXIMUM_PAYLOAD_BYTES, b"H": MAXIMUM_HELLO_BYTES, b"L": CPU_LIMIT.size}
     while True:
         prefix = read_exactly(FRAME.size)
         if prefix is None:
             return None
         kind, length = FRAME.unpack(prefix)
-        if length > {b"J": MAXIMUM_PAYLOAD_BYTES, b"H": MAXIMUM_HELLO_BYTES}.get(kind, -1):
-            raise ValueError("the frame is neither a job nor a greeting")
+        if length > most.get(kind, -1):
+            raise ValueError("the frame is neither a job nor its limit nor a greeting")
         content = read_exactly(length)
-        if content is None or kind == b"J":
-            return None if content is None else memoryview(content)
-        send(b"R", bytes(content))
+        if content is None:
+            return None
+        if kind == b"J":
+            return memoryview(content), cpu_seconds
+        if kind == b"L":
+            cpu_seconds = CPU_LIMIT.unpack(content)[0] / 1e6
+        else:
+            send(b"R", bytes(content))
 
 
 def read_exactly(size: int) -> bytearray | None:

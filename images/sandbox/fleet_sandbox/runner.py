@@ -8,10 +8,11 @@ A job runs under the runner's UID, so what keeps it from the runner's pipes, mem
 is not dumpable (prctl) and that the child keeps no descriptor but its own three. From inside its PID namespace PID 1
 takes no signal that it has no handler for, SIGKILL and SIGSTOP among them.
 
-On its input: perhaps H (say again that you are ready), one frame J with the payload (fleet_runtime/payload.py), later
-perhaps K (kill the job); end of input means that nobody waits for the result. On its output: R ready, X refused
-(nothing ran), S started, 1 and 2 output, E ended. A frame is one letter, a 4-byte big-endian length, and that many
-bytes. Nothing of a job can answer an H: there is no job before J, and none is answered after it.
+On its input: perhaps H (say again that you are ready), perhaps L (the job's limit of processor time), one frame J with
+the payload (fleet_runtime/payload.py), later perhaps K (kill the job); end of input means that nobody waits for the
+result. On its output: R ready, X refused (nothing ran), S started, 1 and 2 output, E ended. A frame is one letter, a
+4-byte big-endian length, and that many bytes. Nothing of a job can answer an H: there is no job before J, and none is
+answered after it.
 """
 
 import ctypes
@@ -22,6 +23,7 @@ import signal
 import time
 
 from fleet_sandbox import limits, memory, usage
+from fleet_sandbox.budget import CpuBudget
 from fleet_sandbox.frames import receive, send
 from fleet_sandbox.job import Job, JobError
 from fleet_sandbox.supervisor import Output, Supervisor
@@ -46,9 +48,10 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
     memory.touch_own()
     wake = wake_on_child(child)
     send(b"R", b"")
-    payload = receive()
-    if payload is None:
+    received = receive()
+    if received is None:
         return
+    payload, cpu_seconds = received
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         job = Job(payload)
@@ -65,7 +68,7 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
     meter.begin()
     send(b"S", b"")
     os.write(go, (b"0" if job.stdin is None else b"1") + job.language.encode())
-    supervisor = Supervisor(child, outputs, wake)
+    supervisor = Supervisor(child, outputs, wake, None if cpu_seconds is None else CpuBudget(cpu_seconds, meter.cpu))
     supervisor.feed(stdin, job.stdin)
     report = supervisor.run()
     send(b"E", json.dumps({**report, **meter.end()}).encode())

@@ -6,6 +6,7 @@ import select
 import signal
 import time
 
+from fleet_sandbox.budget import CpuBudget
 from fleet_sandbox.frames import send
 
 KEPT_BYTES = 1_048_576
@@ -45,9 +46,11 @@ class Output:
 class Supervisor:
     """Sees one job to its end."""
 
-    def __init__(self, child: int, outputs: tuple[Output, Output], wake: int) -> None:
-        """Watch the child; `wake` becomes readable when one has ended."""
+    def __init__(self, child: int, outputs: tuple[Output, Output], wake: int, budget: CpuBudget | None) -> None:
+        """Watch the child; `wake` becomes readable when one has ended, and `budget` may run out."""
         self.child = child
+        self.budget = budget
+        self.cpu_limit = False
         self.outputs = outputs
         self.wake = wake
         self.feeding: int | None = None
@@ -68,8 +71,11 @@ class Supervisor:
     def run(self) -> dict[str, object]:
         """Pass output on until the main process has ended, then end the rest and read what it left in the pipes."""
         while self.status is None:
-            for descriptor, _ in self.poll.poll():
+            for descriptor, _ in self.poll.poll(None if self.budget is None else self.budget.milliseconds()):
                 self.handle(descriptor)
+            if self.budget is not None and self.budget.spent():
+                self.cpu_limit = True
+                kill_everything()
         kill_everything()
         self.drain()
         code = os.waitstatus_to_exitcode(self.status)
@@ -77,6 +83,7 @@ class Supervisor:
             "exit_code": code if code >= 0 else None,
             "signal": signal_name(-code) if code < 0 else None,
             "output_limit": self.output_limit,
+            "cpu_limit": self.cpu_limit,
             "stdout_bytes": self.outputs[0].seen,
             "stderr_bytes": self.outputs[1].seen,
         }

@@ -1,9 +1,10 @@
 """What a job used, read inside its sandbox from the control group files that only the kernel can write.
 
 They count every process of the sandbox, also those that a job's own processes never waited for, and the scratch space,
-which is memory. Where there are none (gVisor) the figures are those of the processes that were waited for.
+which is memory. Where there are none (gVisor) the figures are those of the processes that live or were waited for.
 """
 
+import contextlib
 import os
 import re
 import resource
@@ -36,15 +37,32 @@ class Usage:
         """Remember where the counters stand before the job."""
         self._before = (self._cpu.read() or 0.0, self._oom.read() or 0.0)
 
+    def cpu(self) -> float:
+        """Return the seconds of processor time that the job has used so far."""
+        now = self._cpu.read()
+        return (_cpu_of_processes() if now is None else now - self._before[0]) / 1000
+
     def end(self) -> dict[str, object]:
         """Return `cpu_ms`, `max_memory_bytes` and `oom_killed` of what ran since."""
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu, peak, oom = self._cpu.read(), self._peak.read(), self._oom.read()
+        peak, oom = self._peak.read(), self._oom.read()
         return {
-            "cpu_ms": (children.ru_utime + children.ru_stime) * 1000 if cpu is None else cpu - self._before[0],
+            "cpu_ms": self.cpu() * 1000,
             "max_memory_bytes": children.ru_maxrss * 1024 if peak is None else int(peak),
             "oom_killed": oom is not None and oom > self._before[1],
         }
+
+
+def _cpu_of_processes() -> float:
+    """Return the milliseconds of all processes but this one: of those that live, and of what they have waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ticks = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib is not loaded here
+        if name.isdecimal() and name != "1":
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - the same
+                # After the program's name, which may hold anything: utime, stime, cutime and cstime.
+                ticks += sum(int(field) for field in file.read().rpartition(b")")[2].split()[11:15])
+    return (children.ru_utime + children.ru_stime) * 1000 + ticks * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 class _Counter:

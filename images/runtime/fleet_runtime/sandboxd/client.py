@@ -39,10 +39,10 @@ class RunRequest:
 class RunResult:
     """How the attempt ended.
 
-    `reason` is exited, timed_out, output_limit, sandbox_terminated or killed; `exit_code` is None unless the program
-    exited by itself. `start_ms` is the wait for a sandbox, `run_ms` the code's wall-clock time, `cpu_ms` processor
-    time of everything the job ran; `max_memory_bytes` includes the scratch space, which is memory. The last two are
-    None where the sandbox died before it could tell.
+    `reason` is exited, timed_out, output_limit, cpu_limit, sandbox_terminated or killed; `exit_code` is None unless the
+    program exited by itself. `start_ms` is the wait for a sandbox, `run_ms` the code's wall-clock time, `cpu_ms` the
+    processor time of everything the job ran; `max_memory_bytes` includes the scratch space, which is memory. The last
+    two are None where the sandbox died before it could tell.
     """
 
     reason: str

@@ -23,6 +23,9 @@ class SandboxTemplate(BaseModel):
     warm: Annotated[int, Field(ge=0, le=1000)] = 4
     maximum: Annotated[int, Field(ge=1, le=1000, description="Waiting and running together.")] = 8
     start_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    cpu_seconds: Annotated[
+        float | None, Field(ge=0.1, le=7 * 24 * 3600, description="Processor time of a job, all processes together.")
+    ] = None
     egress: Annotated[bool, Field(description="A socket of the egress proxy's is mounted, and nothing else.")] = False
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import struct
 from fleet_runtime.sandboxd.protocol import MAXIMUM_OUTPUT_BYTES
 
 _FRAME = struct.Struct(">cI")
+_CPU_LIMIT = struct.Struct(">Q")
 _MAXIMUM_FRAME_BYTES = MAXIMUM_OUTPUT_BYTES
 
 
@@ -16,6 +17,11 @@ class FrameError(Exception):
 def encode_frame(kind: bytes, body: bytes = b"") -> bytes:
     """Return one frame's bytes."""
     return _FRAME.pack(kind, len(body)) + body
+
+
+def cpu_limit_frame(seconds: float) -> bytes:
+    """Return the frame that limits the processor time of the job after it."""
+    return encode_frame(b"L", _CPU_LIMIT.pack(round(seconds * 1e6)))
 
 
 async def read_frame(output: asyncio.StreamReader) -> tuple[bytes, bytes]:

@@ -10,7 +10,7 @@ import structlog
 from fleet_runtime.egress.link import LinkError
 from fleet_runtime.sandboxd.backend import Backend, Sandbox
 from fleet_runtime.sandboxd.egress_link import EgressLink
-from fleet_runtime.sandboxd.frames import FrameError, encode_frame, read_frame
+from fleet_runtime.sandboxd.frames import FrameError, cpu_limit_frame, encode_frame, read_frame
 from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.protocol import MAXIMUM_OUTPUT_BYTES, ProtocolError, encode_message, read_message
@@ -135,6 +135,9 @@ class Run:
 
     async def _follow(self, sandbox: Sandbox) -> tuple[dict[str, Any] | None, str]:
         """Give the sandbox its job and pass on what it says; its report, or None if it died without one."""
+        limit = self._pool.template.cpu_seconds
+        if limit is not None:
+            sandbox.send(cpu_limit_frame(limit))
         sandbox.send(encode_frame(b"J", self._request.payload))
         try:
             while True:
@@ -147,7 +150,7 @@ class Run:
                     problem = json.loads(body)
                     raise RefusedError(str(problem["code"]), str(problem["message"]))
                 elif kind == b"E" and self._started is not None:
-                    return _checked(json.loads(body)), ""
+                    return _checked(body), ""
                 else:
                     raise FrameError(f"a frame {kind!r} came out of turn")
         except EOFError:
@@ -207,6 +210,8 @@ class Run:
         """A program that ended by itself has ended by itself, even at the moment it was to be stopped."""
         if report is not None and report["output_limit"]:
             return "output_limit"
+        if report is not None and report["cpu_limit"] and report["exit_code"] is None:
+            return "cpu_limit"
         if report is not None and (self._stopped is None or report["exit_code"] is not None):
             return "exited"
         return "killed" if self._stopped == _ABANDONED else self._stopped or "sandbox_terminated"
@@ -256,12 +261,17 @@ class Run:
             self.stop(_ABANDONED)
 
 
-def _checked(report: Any) -> dict[str, Any]:
+def _checked(body: bytes) -> dict[str, Any]:
     """Return the runner's report if every field has its type; raises ValueError."""
+    report: Any = json.loads(body)
+    if isinstance(report, dict):
+        # A runner of an older image, which is given no such limit, does not say that it was kept.
+        report = {"cpu_limit": False, **cast("dict[str, Any]", report)}
     kinds: dict[str, tuple[type, ...]] = {
         "exit_code": (int, type(None)),
         "signal": (str, type(None)),
         "output_limit": (bool,),
+        "cpu_limit": (bool,),
         "stdout_bytes": (int,),
         "stderr_bytes": (int,),
         "cpu_ms": (int, float),

@@ -179,6 +179,9 @@ def _judge(attempt: RunningAttempt, result: RunResult) -> Verdict:
         case "output_limit":
             outcome = _outcome(JobStatus.FAILED, result)
             return Finished(_with_error(outcome, "output_limit", "the program wrote more than 64 MiB of output"))
+        case "cpu_limit":
+            outcome = _outcome(JobStatus.FAILED, result)
+            return Finished(_with_error(outcome, "cpu_limit", "the job's processes used up its processor time"))
         case "killed" if attempt.reason is not None:
             return _stopped(attempt, result)
         case _:
