@@ -2,8 +2,9 @@
 
 python -m benchmarks.engine_preview [--pools 5,50,500] [--runs 3]: a figure in each line, as JSON. The flat one
 declares, by the SDK's classes, what ours was seen to declare, with values that are known already. Both run as `pulumi
-preview` with the stand-in providers and a cluster that cannot be reached. What is compared is the processor
-time of all processes of a preview (engine, program, providers), which a busy machine changes less than the wall clock.
+preview` with the stand-in providers and a cluster that cannot be reached, and both end as __main__.py does. What is
+compared is the processor time of all processes of a preview (engine, program, providers), which a busy machine changes
+less than the wall clock.
 """
 
 import argparse
@@ -30,6 +31,13 @@ _PROJECT = f"""name: preview-benchmark
 runtime:
   name: python
   options: {{toolchain: pip, virtualenv: {CHECKOUT}/.venv}}
+"""
+_ENDING = """
+import asyncio
+import pulumi
+async def begin_registering():
+    await asyncio.sleep(0)
+pulumi.run(begin_registering)
 """
 _OURS = """
 from architectures import cluster
@@ -117,8 +125,8 @@ def compare(pools: int, runs: int, folder: Path, paths: Paths) -> dict[str, Any]
     os.environ.setdefault("KUBECONFIG", str(folder / "none"))
     # As in an update, where nothing is unknown.
     _, declared = timed(lambda: cluster.deploy(FLEET, chosen), preview=False)
-    ours = Program(folder / f"ours-{pools}", _OURS.format(pools=pools), paths)
-    flat = Program(folder / f"flat-{pools}", _FLAT, paths)
+    ours = Program(folder / f"ours-{pools}", _OURS.format(pools=pools) + _ENDING, paths)
+    flat = Program(folder / f"flat-{pools}", _FLAT + _ENDING, paths)
     (flat.folder / "declared.json").write_text(json.dumps(declared))
     pairs = [(ours.preview(), flat.preview()) for _ in range(runs)]
     mine, theirs = median(pair[0][0] for pair in pairs), median(pair[1][0] for pair in pairs)
