@@ -22,6 +22,8 @@ class Readiness:
 
     ready: bool
     reasons: str
+    draining: str = ""
+    """The workers that take no more jobs, because an operator or their end wants it so."""
 
 
 def _request(
@@ -67,7 +69,8 @@ def readiness(url: str) -> Readiness:
     except OSError as error:
         return Readiness(ready=False, reasons=f"{url} does not answer ({getattr(error, 'reason', error)})")
     if status == 200:
-        return Readiness(ready=True, reasons="")
+        draining = answer.get("draining") if isinstance(answer, dict) else None
+        return Readiness(ready=True, reasons="", draining=", ".join(str(worker) for worker in draining or ()))
     reasons = answer.get("reasons") or answer.get("detail") or answer if isinstance(answer, dict) else answer
     if isinstance(reasons, list):
         reasons = "; ".join(str(reason) for reason in reasons)

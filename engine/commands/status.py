@@ -44,4 +44,6 @@ def _readiness(session: Session, place: Place) -> bool:
         return False
     where = f"inside the cluster ({entrance.opening})" if entrance.opening else entrance.url
     say(f"{session.fleet}: {where}, {'ready' if found.ready else f'not ready: {found.reasons}'}")
+    if found.draining:
+        say(f"  draining: {found.draining}")
     return found.ready

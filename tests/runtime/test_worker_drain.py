@@ -28,7 +28,7 @@ async def test_a_worker_says_that_it_drains_before_its_jobs_have_ended(
     await Acceptance(database).accept(job)
     settings = WorkerSettings.model_validate({"database_url": database_url, "drain_seconds": 20})
     doorbell = PostgresDoorbell(database_url, application_name="test-doorbell")
-    worker = Worker(settings, database, doorbell, LocalSandboxes(), WorkerMetrics(), on_drain=told.touch)
+    worker = Worker(settings, database, doorbell, LocalSandboxes(), WorkerMetrics(), on_drain=lambda _: told.touch())
     stopping = asyncio.Event()
     running = asyncio.create_task(worker.run(stopping))
     async with asyncio.timeout(30):

@@ -175,7 +175,7 @@ async def test_a_pool_that_keeps_none_warm_releases_its_idle_ones_and_still_serv
     await settled(pool)
     running = pool.take()
     assert running is not None
-    pool.keep_none_warm()
+    pool.keep_warm(False)
     assert pool.counts["warm"] == 0
 
     async def released() -> bool:
@@ -200,7 +200,7 @@ async def test_a_sandbox_that_becomes_ready_after_that_is_not_kept() -> None:
     pool = pool_of(backend, warm=2, maximum=4)
     pool.open()
     assert pool.counts["starting"] == 2
-    pool.keep_none_warm()
+    pool.keep_warm(False)
     await eventually(lambda: _nothing(pool, backend), 5, "what was being started to be released")
     assert pool.counts["warm"] == 0
     await pool.close()

@@ -1,4 +1,4 @@
-"""`python -m fleet_runtime ROLE`: api, worker, sandboxd, egress, migrate, bundle, keys, tenants or dead-letters."""
+"""`python -m fleet_runtime ROLE`: a part of the service, or an operator's command (`_ROLES`)."""
 
 import asyncio
 import sys
@@ -12,8 +12,8 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from fleet_runtime.telemetry.logs import configure_logs
 
-_ROLES = ("api", "worker", "sandboxd", "egress", "migrate", "bundle", "keys", "tenants", "dead-letters")
-_WITH_ARGUMENTS = ("bundle", "keys", "tenants", "dead-letters")
+_ROLES = ("api", "worker", "sandboxd", "egress", "migrate", "bundle", "keys", "tenants", "workers", "dead-letters")
+_WITH_ARGUMENTS = ("bundle", "keys", "tenants", "workers", "dead-letters")
 
 
 def main() -> None:

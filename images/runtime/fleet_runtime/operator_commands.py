@@ -1,4 +1,4 @@
-"""`python -m fleet_runtime keys|tenants|dead-letters …`: an operator's way to the database, with no restart."""
+"""`python -m fleet_runtime keys|tenants|workers|dead-letters …`: an operator's way to the database, with no restart."""
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.dead_letters_command import dead_letters_command
 from fleet_runtime.keys_command import keys_command
 from fleet_runtime.tenants_command import tenants_command
+from fleet_runtime.workers_command import workers_command
 
 Work = Callable[[Database], Awaitable[int]]
 
@@ -15,6 +16,7 @@ Work = Callable[[Database], Awaitable[int]]
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], Work]] = {
     "keys": keys_command,
     "tenants": tenants_command,
+    "workers": workers_command,
     "dead-letters": dead_letters_command,
 }
 OPERATOR_COMMANDS = frozenset(_COMMANDS)

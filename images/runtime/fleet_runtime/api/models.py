@@ -187,6 +187,7 @@ class Readiness(BaseModel):
     ready: bool
     workers: int = Field(description="live workers whose sandboxes are healthy")
     reasons: list[str]
+    draining: list[str] = Field(default=[], description="live workers that finish their jobs and take no more")
 
 
 def request_schema(languages: tuple[str, ...], maximum_timeout_seconds: float) -> dict[str, Any]:

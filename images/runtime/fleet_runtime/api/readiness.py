@@ -24,8 +24,11 @@ def judge(settings: ApiSettings, workers: Sequence[WorkerState]) -> Readiness:
     for pool in settings.pools:
         if pool.scales_from_zero and not any(worker.template == pool.template for worker in workers):
             ready[pool.template] = True
+    draining = [worker.id for worker in workers if worker.draining and worker.template in able][:_SHOWN_REASONS]
     reasons = [reason for template in able if not ready[template] for reason in _reasons(workers, template)]
-    return Readiness(ready=any(ready.values()), workers=sum(able.values()), reasons=reasons[:_SHOWN_REASONS])
+    return Readiness(
+        ready=any(ready.values()), workers=sum(able.values()), reasons=reasons[:_SHOWN_REASONS], draining=draining
+    )
 
 
 def _able(workers: Sequence[WorkerState], template: str) -> int:

@@ -82,10 +82,13 @@ class TemplatePool:
         self._paused, self._problem, self._failures = True, problem, 0
         self._refuse_waiting("start_failed", problem)
 
-    def keep_none_warm(self) -> None:
-        """Destroy the sandboxes that wait and make new ones for waiting jobs only, from now on."""
-        self._warm = 0
-        self._give_up_idle()
+    def keep_warm(self, wanted: bool) -> None:
+        """Have sandboxes wait, as the template says; or destroy those that do, and make new ones for jobs only."""
+        self._warm = self.template.warm if wanted else 0
+        if wanted:
+            self._fill()
+        else:
+            self._give_up_idle()
 
     def take(self) -> Sandbox | None:
         """Return a warm sandbox if there is one; it counts as running until `release`."""

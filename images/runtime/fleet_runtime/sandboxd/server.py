@@ -81,10 +81,10 @@ class Sandboxd:
         """Begin to shut down."""
         self._stopping.set()
 
-    def keep_none_warm(self) -> None:
-        """Give up the sandboxes that wait, and make others for jobs that are there only: few more will come."""
+    def keep_warm(self, wanted: bool) -> None:
+        """Have sandboxes wait for jobs; or give up those that do, and make others for jobs only: few will come."""
         for pool in self._pools.values():
-            pool.keep_none_warm()
+            pool.keep_warm(wanted)
 
     async def run(self) -> None:
         """Serve until `stop`, then destroy every sandbox."""

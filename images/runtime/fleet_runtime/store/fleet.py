@@ -12,7 +12,12 @@ VALUES (%(id)s, %(template)s, %(concurrency)s, %(running)s, %(healthy)s, %(reaso
 ON CONFLICT (id) DO UPDATE SET
     template = excluded.template, concurrency = excluded.concurrency, running = excluded.running,
     healthy = excluded.healthy, reason = excluded.reason, draining = excluded.draining, heartbeat_at = now()
+RETURNING drain_requested
 """
+
+_REQUEST_DRAIN = "UPDATE workers SET drain_requested = %(wanted)s WHERE id = %(id)s RETURNING id"
+
+_DRAINS_REQUESTED = "SELECT id FROM workers WHERE drain_requested"
 
 _LEAVE = "DELETE FROM workers WHERE id = %(id)s"
 
@@ -65,9 +70,18 @@ class Fleet:
         """Use this database."""
         self._database = database
 
-    async def beat(self, worker: WorkerState) -> None:
-        """Record that a worker lives, and how it is."""
-        await self._database.tuples(_BEAT, vars(worker))
+    async def beat(self, worker: WorkerState) -> bool:
+        """Record that a worker lives, and how it is; return whether an operator wants it to take no more jobs."""
+        return bool((await self._database.tuples(_BEAT, vars(worker)))[0][0])
+
+    async def request_drain(self, worker_id: str, wanted: bool) -> bool:
+        """Ask a worker to take no more jobs, or to take jobs again; False where there is no such worker."""
+        parameters = {"id": worker_id, "wanted": wanted}
+        return bool(await self._database.tuples(_REQUEST_DRAIN, parameters))
+
+    async def drains_requested(self) -> frozenset[str]:
+        """Return the workers that an operator wants to drain."""
+        return frozenset(str(id_) for (id_,) in await self._database.tuples(_DRAINS_REQUESTED, {}))
 
     async def leave(self, worker_id: str) -> None:
         """Forget a worker that has stopped in order."""

@@ -74,9 +74,9 @@ class PodSandboxes:
             canary.cancel()
             await asyncio.gather(canary, return_exceptions=True)
 
-    def release_idle(self) -> None:
-        """Delete the pods that were claimed ahead, and claim only for jobs: a worker that drains takes no new ones."""
-        self._sandboxd.keep_none_warm()
+    def drain(self, draining: bool) -> None:
+        """Delete the pods that were claimed ahead, and claim only for jobs, while this worker takes no new ones."""
+        self._sandboxd.keep_warm(not draining)
 
     def stop(self) -> None:
         """Begin to shut down; jobs that still run are ended."""

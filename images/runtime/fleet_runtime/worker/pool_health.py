@@ -28,9 +28,15 @@ class PoolHealth:
         template: str,
         interval_seconds: float,
         on_recovery: Callable[[], None],
+        on_drain: Callable[[bool], None],
     ) -> None:
-        """Beat every `interval_seconds`; call `on_recovery` when jobs may be claimed again."""
+        """Beat every `interval_seconds`.
+
+        `on_recovery` is called when jobs may be claimed again, `on_drain` when an operator wants this worker to take no
+        more jobs (True), or to take jobs again (False).
+        """
         self.healthy = False
+        self.drain_requested = False
         self.capacity = 0
         """How many jobs of the template sandboxd takes at once."""
         self._reason: str | None = "sandboxd has not been asked yet"
@@ -40,11 +46,14 @@ class PoolHealth:
         self._template = template
         self._interval_seconds = interval_seconds
         self._on_recovery = on_recovery
+        self._on_drain = on_drain
         self._ask_now = asyncio.Event()
 
     @property
     def reason(self) -> str | None:
         """Why no job is taken; None where jobs are."""
+        if self.drain_requested:
+            return "drained by an operator: `workers undrain` has it take jobs again"
         return None if self.healthy else self._reason or "sandboxd is not healthy"
 
     def doubt(self, reason: str) -> None:
@@ -68,7 +77,13 @@ class PoolHealth:
     async def beat(self) -> None:
         """Tell the fleet how this worker is."""
         with contextlib.suppress(DatabaseAway):
-            await self._fleet.beat(self._describe(self.healthy, self._reason))
+            wanted = await self._fleet.beat(self._describe(self.healthy, self._reason))
+            if wanted != self.drain_requested:
+                self.drain_requested = wanted
+                log.info("drain_requested" if wanted else "drain_taken_back")
+                self._on_drain(wanted)
+                # The fleet learns of it now and not at the next beat.
+                await self._fleet.beat(self._describe(self.healthy, self._reason))
 
     async def _ask(self) -> None:
         was_healthy = self.healthy

@@ -44,7 +44,7 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
     doorbell = make_doorbell(settings, role="worker", templates=[settings.template], registry=metrics.registry)
     pods = PodSandboxes(settings, pod_settings, Fleet(database), metrics) if pod_settings is not None else None
     sandboxes = sandboxes or pods or SandboxdClient(settings.sandboxd_socket)
-    worker = Worker(settings, database, doorbell, sandboxes, metrics, on_drain=pods.release_idle if pods else None)
+    worker = Worker(settings, database, doorbell, sandboxes, metrics, on_drain=pods.drain if pods else None)
     sweeper = Sweeper(database, grace_seconds=outage_grace_seconds(settings.lease_renew_seconds))
 
     async def exposition() -> bytes:

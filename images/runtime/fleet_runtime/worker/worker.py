@@ -45,9 +45,12 @@ class Worker:
         doorbell: Doorbell,
         sandboxes: Sandboxes,
         metrics: WorkerMetrics,
-        on_drain: Callable[[], None] | None = None,
+        on_drain: Callable[[bool], None] | None = None,
     ) -> None:
-        """Put the parts together; `run` starts them. `on_drain` is called once no more jobs are taken."""
+        """Put the parts together; `run` starts them.
+
+        `on_drain` is called with True once no more jobs are taken, and with False when they are again.
+        """
         self._settings = settings
         self._doorbell = doorbell
         self._sandboxes = sandboxes
@@ -74,6 +77,7 @@ class Worker:
             template=settings.template,
             interval_seconds=settings.heartbeat_seconds,
             on_recovery=self._wake.set,
+            on_drain=self._drain_requested,
         )
         metrics.slots.set(settings.concurrency)
         doorbell.listen(Bell.QUEUED, lambda _: self._wake.set())
@@ -88,8 +92,12 @@ class Worker:
             "status": "ok",
             "running": len(self._running),
             "healthy": self._health.healthy,
-            "draining": self._draining,
+            "draining": self._drains,
         }
+
+    @property
+    def _drains(self) -> bool:
+        return self._draining or self._health.drain_requested
 
     @property
     def readiness(self) -> dict[str, object]:
@@ -145,7 +153,7 @@ class Worker:
                     await self._wake.wait()
 
     def _free_slots(self) -> int:
-        if self._draining or not self._health.healthy or time.monotonic() < self._paused_until:
+        if self._drains or not self._health.healthy or time.monotonic() < self._paused_until:
             return 0
         return min(self._settings.concurrency, self._health.capacity) - len(self._running)
 
@@ -248,6 +256,12 @@ class Worker:
                 if key in self._running:
                     self._running[key].stop(reason)
 
+    def _drain_requested(self, wanted: bool) -> None:
+        """Take no more jobs, or take jobs again; those in hand go on to their ends in either case."""
+        if self._on_drain is not None and not self._draining:
+            self._on_drain(wanted)
+        self._wake.set()
+
     async def _drain(self, claiming: asyncio.Task[None]) -> None:
         """Take no more jobs; let those in hand end, and return to the queue what does not in time."""
         self._draining = True
@@ -257,7 +271,7 @@ class Worker:
         # A claim that is under way may still bring jobs.
         await asyncio.wait({claiming}, timeout=10)
         if self._on_drain is not None:
-            self._on_drain()
+            self._on_drain(True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.drain_seconds)
         for attempt in self._running.values():
@@ -274,5 +288,5 @@ class Worker:
             running=len(self._running),
             healthy=healthy,
             reason=reason,
-            draining=self._draining,
+            draining=self._drains,
         )
