@@ -14,6 +14,8 @@ from engine.report import private_file, say
 from engine.targets import choice
 from engine.targets.target import Entrance, Place
 
+_EXAMPLE = "examples/jobs/what_a_job_sees.py"
+
 
 def up(session: Session, settings_file: Path | None) -> None:
     """Deploy the stack and prove that it works."""
@@ -99,13 +101,8 @@ def _farewell(session: Session, entrance: Entrance, team: str, result: Mapping[s
         say("")
     whose = f"the keys of all teams are in {file}" if team else f"the key is in {file}"
     say(f"Run one yourself; {whose}, readable by you only:")
-    field = f'["api_keys"]["{team}"]' if team else '["api_key"]'
-    key = f"""$(python3 -c 'import json; print(json.load(open("{file}")){field})')"""
-    say(
-        f"  curl -s {url}/execute -H 'Content-Type: application/json' -H 'Prefer: wait=10' \\\n"
-        f"""    -H "Authorization: Bearer {key}" \\\n"""
-        """    -d '{"language": "python", "code": "print(6 * 7)"}'"""
-    )
+    which = "" if session.stack == "local" else f" --deployment {file}"
+    say(f"  .venv/bin/fleet run{which}{f' --team {team}' if team else ''} {_EXAMPLE}")
     say("")
     commands = (f"make {name}{session.argument}" for name in ("status", "logs", "shell"))
     say(

@@ -1,6 +1,9 @@
 """What a newcomer does first: deploy, run a job in each language, and make the usual mistakes."""
 
+import os
 import re
+import shlex
+import subprocess
 
 import httpx
 import pytest
@@ -13,6 +16,19 @@ def test_make_up_ends_with_the_result_of_a_first_job(first_up: FirstUp) -> None:
     assert "Hello from a sandbox." in said
     assert f"http://127.0.0.1:{first_up.stack.port}" in said
     assert "stand-in" in said.lower() or "official" in said.lower()
+
+
+def test_what_make_up_says_to_run_next_runs(first_up: FirstUp) -> None:
+    """The first command that a newcomer copies must work as it is written."""
+    line = next(line.strip() for line in first_up.ended.output.splitlines() if "fleet run" in line)
+    assert line.startswith(".venv/bin/fleet run ")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLEET_")}
+    ended = subprocess.run(
+        shlex.split(line), cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "a way to the network: none" in ended.stdout
+    assert "metadata: none" in ended.stdout
 
 
 def test_the_key_is_for_its_owner_only(stack: DeployedStack) -> None:
