@@ -1,5 +1,6 @@
 """`vm`: the whole fleet on one Docker host. For loads under 100 jobs a minute (D1)."""
 
+import ipaddress
 from dataclasses import dataclass
 
 import pulumi
@@ -12,6 +13,7 @@ from agent_fleet import (
     HostNetwork,
     PulledImage,
     Redis,
+    SandboxEgressArgs,
 )
 
 from architectures.host_certificates import ca_bundle
@@ -90,11 +92,35 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
             "start_timeout_seconds": settings.sandbox.start_timeout_seconds,
         },
     }
+    if settings.sandbox.cpu_seconds is not None:
+        args["sandbox"]["cpu_seconds"] = settings.sandbox.cpu_seconds
+    if settings.sandbox.egress.domains:
+        args["egress"] = _egress(settings)
     if images.redis is not None:
         redis = Redis(f"{fleet}-redis", {"fleet": fleet, "image": images.redis, "network": network.backend})
         args["doorbell"] = {"kind": "redis", "url": redis.url}
     service = ExecutionService(fleet, args, opts=pulumi.ResourceOptions(depends_on=[database]))
     return Deployment(url=service.url, api_key=service.api_key)
+
+
+def _egress(settings: Settings) -> SandboxEgressArgs:
+    egress, bind_address = settings.sandbox.egress, ipaddress.ip_address(settings.api.bind_address)
+    refused = list(egress.refused_networks)
+    if bind_address.is_global:
+        # The fleet's own API must not be a way back in.
+        refused.append(str(ipaddress.ip_network(bind_address)))
+    return {
+        "domains": egress.domains,
+        "credentials": {
+            domain: {"header": each.header, "value": pulumi.Output.secret(each.value)}
+            for domain, each in egress.credentials.items()
+        },
+        "connections": egress.connections,
+        "job_mebibytes": egress.job_mebibytes,
+        "tenant_daily_mebibytes": egress.tenant_daily_mebibytes,
+        "tenant_daily_requests": egress.tenant_daily_requests,
+        "refused_networks": refused,
+    }
 
 
 def _images(fleet: str, settings: Settings) -> Images:

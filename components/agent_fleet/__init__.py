@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         WaypointArgs,
     )
     from agent_fleet.kubernetes.workspace import WorkspaceClaim, WorkspaceClaimArgs
+    from agent_fleet.sandbox_egress import EgressCredentialArgs, SandboxEgressArgs
 
 __all__ = [
     "AddonTraffic",
@@ -86,6 +87,7 @@ __all__ = [
     "DelayArgs",
     "DoorbellArgs",
     "EgressArgs",
+    "EgressCredentialArgs",
     "ExecutionService",
     "ExecutionServiceArgs",
     "FleetApi",
@@ -131,6 +133,7 @@ __all__ = [
     "RouteArgs",
     "RunscArgs",
     "SandboxArgs",
+    "SandboxEgressArgs",
     "SandboxPool",
     "SandboxPoolArgs",
     "SandboxScalingArgs",
@@ -276,6 +279,10 @@ _HOMES = {
     "kubernetes.workspace": (
         "WorkspaceClaim",
         "WorkspaceClaimArgs",
+    ),
+    "sandbox_egress": (
+        "EgressCredentialArgs",
+        "SandboxEgressArgs",
     ),
 }
 """Where each name is, as the imports above have it."""

@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from agent_fleet.doorbell import DoorbellArgs
+from agent_fleet.sandbox_egress import SandboxEgressArgs
 
 
 class ApiLimits(TypedDict):
@@ -77,6 +78,8 @@ class SandboxArgs(TypedDict):
     """Sandboxes at once, warm ones included."""
     start_timeout_seconds: pulumi.Input[int]
     """How long a sandbox may take to start."""
+    cpu_seconds: NotRequired[pulumi.Input[float]]
+    """Processor time of a job, all its processes together. Default: only its time limit bounds it."""
 
 
 class ExecutionServiceArgs(TypedDict):
@@ -104,3 +107,5 @@ class ExecutionServiceArgs(TypedDict):
     """The workers."""
     sandbox: SandboxArgs
     """The sandboxes."""
+    egress: NotRequired[SandboxEgressArgs]
+    """Where jobs may go. Left out: nowhere."""

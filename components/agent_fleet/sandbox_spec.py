@@ -67,6 +67,13 @@ class SandboxSpec:
         pulumi.Input[int],
         Enforcement("sandboxd: the sandbox is destroyed", "the worker: the pod is deleted"),
     ]
+    cpu_seconds: Annotated[
+        pulumi.Input[float] | None,
+        Enforcement(
+            "the sandbox's runner: kills the job by what its control group counts",
+            "the same, where the pod sees its control group; else by what /proc says of its processes",
+        ),
+    ] = None
     network: Annotated[str, Enforcement("Docker: NetworkMode none", "NetworkPolicy: nothing in, nothing out")] = "none"
     egress_socket_mounted: Annotated[
         bool,
@@ -83,7 +90,8 @@ class SandboxSpec:
         bool, Enforcement("Docker: no-new-privileges", "Pod Security restricted: allowPrivilegeEscalation")
     ] = False
     host_mounts_allowed: Annotated[
-        bool, Enforcement("sandboxd: its templates have no mounts but that one", "Pod Security restricted: volume types")
+        bool,
+        Enforcement("sandboxd: its templates have no mounts but that one", "Pod Security restricted: volume types"),
     ] = False
     single_use: Annotated[
         bool,
@@ -105,6 +113,7 @@ class SandboxSpec:
             "warm": whole_number(self.warm),
             "maximum": whole_number(self.maximum),
             "start_timeout_seconds": whole_number(self.start_timeout_seconds),
+            **({} if self.cpu_seconds is None else {"cpu_seconds": self.cpu_seconds}),
             **({"egress": True} if self.egress_socket_mounted else {}),
         }
 

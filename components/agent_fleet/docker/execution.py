@@ -1,4 +1,4 @@
-"""The execution service on one Docker host: API, workers and sandboxd."""
+"""The execution service on one Docker host: API, workers, sandboxd and, where jobs may go anywhere, the proxy."""
 
 import ipaddress
 
@@ -7,12 +7,22 @@ import pulumi_docker as docker
 
 from agent_fleet.api_keys import bootstrap_keys, make_api_key
 from agent_fleet.docker.container import container_args, container_options
+from agent_fleet.docker.sandbox_egress import egress_proxy
 from agent_fleet.doorbell import doorbell_variables
 from agent_fleet.execution_args import ExecutionServiceArgs
-from agent_fleet.execution_workloads import Program, api_workload, sandboxd_workload, socket_worker, worker_workload
+from agent_fleet.execution_workloads import (
+    RUN_DIRECTORY,
+    SANDBOX_TEMPLATE,
+    Program,
+    api_workload,
+    sandboxd_workload,
+    socket_worker,
+    worker_workload,
+)
 from agent_fleet.labels import labels
+from agent_fleet.sandbox_egress import with_egress
 from agent_fleet.sandbox_spec import SandboxSpec, whole_number
-from agent_fleet.workload import Publication
+from agent_fleet.workload import Publication, VolumeMount
 
 BOOTSTRAP_TENANT = "default"
 
@@ -43,28 +53,37 @@ class ExecutionService(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         sandbox = args["sandbox"]
+        egress = args.get("egress")
+        proxies: list[pulumi.Resource] = []
+        run = VolumeMount(volume=run_volume.name, path=RUN_DIRECTORY)
+        if egress is not None:
+            common = {"FLEET_NAME": args["fleet"], "FLEET_LOG_LEVEL": args["log_level"]}
+            proxies = [egress_proxy(name, args["fleet"], common, args["image"], SANDBOX_TEMPLATE, egress, run, self)]
+        sandboxd_alone = sandboxd_workload(
+            f"{name}-sandboxd",
+            args,
+            SandboxSpec(
+                image=sandbox["image"],
+                runtime=sandbox["runtime"],
+                memory_mebibytes=sandbox["memory_mebibytes"],
+                cpus=sandbox["cpus"],
+                processes=sandbox["processes"],
+                scratch_mebibytes=sandbox["scratch_mebibytes"],
+                warm=sandbox["warm"],
+                maximum=sandbox["maximum"],
+                start_timeout_seconds=sandbox["start_timeout_seconds"],
+                cpu_seconds=sandbox.get("cpu_seconds"),
+                egress_socket_mounted=egress is not None,
+            ),
+            run_volume.name,
+        )
         sandboxd = docker.Container(
             f"{name}-sandboxd",
             container_args(
-                sandboxd_workload(
-                    f"{name}-sandboxd",
-                    args,
-                    SandboxSpec(
-                        image=sandbox["image"],
-                        runtime=sandbox["runtime"],
-                        memory_mebibytes=sandbox["memory_mebibytes"],
-                        cpus=sandbox["cpus"],
-                        processes=sandbox["processes"],
-                        scratch_mebibytes=sandbox["scratch_mebibytes"],
-                        warm=sandbox["warm"],
-                        maximum=sandbox["maximum"],
-                        start_timeout_seconds=sandbox["start_timeout_seconds"],
-                    ),
-                    run_volume.name,
-                ),
+                sandboxd_alone if egress is None else with_egress(sandboxd_alone, run, run_volume.mountpoint),
                 args["fleet"],
             ),
-            opts=container_options(self),
+            opts=container_options(self, depends_on=proxies or None),
         )
         api = docker.Container(
             f"{name}-api",
