@@ -211,6 +211,8 @@ def _sandbox(kind: AgentType, settings: Settings, foundation: Foundation, images
         "start_timeout_seconds": settings.sandbox.start_timeout_seconds,
         "untrusted_nodes": foundation.untrusted_nodes,
     }
+    if settings.sandbox.cpu_seconds is not None:
+        args["cpu_seconds"] = settings.sandbox.cpu_seconds
     if foundation.runtime_class is not None:
         args["runtime_class"] = foundation.runtime_class
     return args

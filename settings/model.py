@@ -120,6 +120,9 @@ class Sandbox(Section):
     """Sandboxes at once, the warm ones included."""
     start_timeout_seconds: WholeNumber = Field(default=30, ge=1, le=600)
     """How long a sandbox may take to start before it is given up."""
+    cpu_seconds: Number | None = Field(default=None, ge=0.1, le=604_800)
+    """Processor time of a job, all its processes together; a job that uses it up is killed and ends as `failed` with
+    `cpu_limit`. Left out: the time limit and `cpus` are the only bounds."""
     languages: Annotated[tuple[Language, ...], AfterValidator(distinct)] = Field(
         default=("python", "bash", "node"), min_length=1
     )

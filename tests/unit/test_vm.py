@@ -94,6 +94,7 @@ def test_every_setting_reaches_the_program_that_it_is_for(deploy: Deploy, previe
             "warm": 3,
             "maximum": 15,
             "start_timeout_seconds": 44,
+            "cpu_seconds": 12.5,
             "languages": ["node", "python"],
         },
         database={"memory_mebibytes": 300},
@@ -129,6 +130,7 @@ def test_every_setting_reaches_the_program_that_it_is_for(deploy: Deploy, previe
             "warm": 3,
             "maximum": 15,
             "start_timeout_seconds": 44,
+            "cpu_seconds": 12.5,
         }
 
 

@@ -75,6 +75,8 @@ class PodSandboxArgs(TypedDict):
     """Size of the working directory, which is in memory. Default 64."""
     start_timeout_seconds: NotRequired[pulumi.Input[int]]
     """How long a sandbox may take to start. Default 30."""
+    cpu_seconds: NotRequired[pulumi.Input[float]]
+    """Processor time of a job, all its processes together. Default: only its time limit bounds it."""
     runtime_class: NotRequired[str]
     """A RuntimeClass of the cluster, for example one of gVisor. Default: the nodes' own runtime."""
     untrusted_nodes: NotRequired[bool]

@@ -132,4 +132,5 @@ def _sandbox(args: AgentPoolArgs) -> SandboxSpec:
         warm=worker.get("warm", DEFAULT_WARM),
         maximum=held_sandboxes(worker),
         start_timeout_seconds=sandbox.get("start_timeout_seconds", 30),
+        cpu_seconds=sandbox.get("cpu_seconds"),
     )
