@@ -1,6 +1,8 @@
 """A Docker daemon of the tests' own, beside the machine's: one that may be killed while sandboxes run in it."""
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -115,7 +117,13 @@ class PrivateDocker:
         if self._containerd is not None:
             self._containerd.terminate()
             self._containerd.wait(_STOP_SECONDS)
-        subprocess.run(["umount", "--recursive", "--lazy", str(self.folder)], capture_output=True, check=False)
+        # A shim whose daemon was killed at the wrong moment outlives its container, as on any host.
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if str(self.folder).encode() in (process / "cmdline").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
+        for mounted in self._mounts():
+            subprocess.run(["umount", "--lazy", mounted], capture_output=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self) -> bool:
@@ -132,3 +140,10 @@ class PrivateDocker:
         with suppress(DockerException):
             return client.containers.list(all=True, ignore_removed=True)
         return []
+
+    def _mounts(self) -> list[str]:
+        """What is mounted below the folder, the deepest first."""
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+        return sorted(
+            (line.split()[1] for line in lines if line.split()[1].startswith(f"{self.folder}/")), reverse=True
+        )
