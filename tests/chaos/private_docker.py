@@ -143,7 +143,5 @@ class PrivateDocker:
 
     def _mounts(self) -> list[str]:
         """What is mounted below the folder, the deepest first."""
-        lines = Path("/proc/self/mounts").read_text().splitlines()
-        return sorted(
-            (line.split()[1] for line in lines if line.split()[1].startswith(f"{self.folder}/")), reverse=True
-        )
+        mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        return sorted((path for path in mounted if path.startswith(f"{self.folder}/")), reverse=True)

@@ -7,14 +7,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 from chaos_jobs import Jobs
+from doorbell_carriers import RedisCarrier, SqsCarrier, SqsServer, aws_environment
 from fleet_runtime.sandboxd.client import SandboxLost
-from kept_service import KeptService
+from kept_service import KeptService, Part
 from private_docker import PrivateDocker
 from runtime_processes import until
 from sandbox_image import IMAGE, build_sandbox_image
@@ -51,15 +52,62 @@ def docker_daemon() -> Iterator[PrivateDocker]:
         daemon.remove()
 
 
+class _RedisPart:
+    """Redis, killed and started like the rest."""
+
+    def __init__(self, carrier: RedisCarrier) -> None:
+        self._carrier = carrier
+        self._alive = True
+        self._lock = threading.Lock()
+
+    def alive(self) -> bool:
+        """Whether it was not killed."""
+        return self._alive
+
+    def start(self) -> None:
+        """Start its container again."""
+        with self._lock:
+            self._carrier.revive()
+            self._alive = True
+
+    def kill(self) -> None:
+        """Kill it."""
+        with self._lock:
+            self._carrier.kill()
+            self._alive = False
+
+
+@contextmanager
+def _doorbell(kind: str, folder: Path) -> Iterator[tuple[dict[str, str], dict[str, Part]]]:
+    """What the roles are told of a doorbell, and what of it is killed; moto's SQS is not, as it keeps nothing."""
+    if kind == "redis":
+        redis = RedisCarrier.create()
+        try:
+            yield redis.environment, {"redis": _RedisPart(redis)}
+        finally:
+            redis.remove()
+    elif kind == "sqs":
+        server = SqsServer.create(folder / "moto.log")
+        try:
+            queue = SqsCarrier(server, "")
+            yield {**queue.environment}, {}
+        finally:
+            server.kill()
+    else:
+        yield {}, {}
+
+
 @pytest.fixture
-def service(docker_daemon: PrivateDocker, tmp_path: Path) -> Iterator[KeptService]:
-    """The service, audited, with every part kept running."""
-    service = KeptService(tmp_path, docker_daemon, IMAGE, doorbell={}, parts={})
-    try:
-        until(lambda: _audited(service), seconds=60, what="the schema")
-        yield service
-    finally:
-        service.remove()
+def service(request: pytest.FixtureRequest, docker_daemon: PrivateDocker, tmp_path: Path) -> Iterator[KeptService]:
+    """The service, audited, with every part kept running; the parameter is its doorbell."""
+    with _doorbell(request.param, tmp_path) as (told, parts):
+        doorbell = {**{f"FLEET_{name}": value for name, value in told.items()}, **aws_environment()}
+        service = KeptService(tmp_path, docker_daemon, IMAGE, doorbell=doorbell, parts=parts)
+        try:
+            until(lambda: _audited(service), seconds=60, what="the schema")
+            yield service
+        finally:
+            service.remove()
 
 
 def _audited(service: KeptService) -> bool:
@@ -72,6 +120,7 @@ def _audited(service: KeptService) -> bool:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("service", ["postgres"], indirect=True)
 def test_four_hundred_jobs_end_once_each_while_everything_is_killed(
     service: KeptService, docker_daemon: PrivateDocker, record_property: Callable[[str, object], None]
 ) -> None:
@@ -81,6 +130,7 @@ def test_four_hundred_jobs_end_once_each_while_everything_is_killed(
 
 @pytest.mark.soak
 @pytest.mark.timeout(7_200)
+@pytest.mark.parametrize("service", ["postgres", "redis", "sqs"], indirect=True)
 def test_five_thousand_jobs_end_once_each_while_everything_is_killed(
     service: KeptService, docker_daemon: PrivateDocker, record_property: Callable[[str, object], None]
 ) -> None:
