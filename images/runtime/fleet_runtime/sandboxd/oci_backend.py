@@ -31,9 +31,10 @@ class OciBackend:
 
     shared = False
 
-    def __init__(self, fleet: str, settings: OciSettings) -> None:
-        """Nothing is made yet."""
+    def __init__(self, fleet: str, settings: OciSettings, egress_folders: Path) -> None:
+        """Nothing is made yet. The folders are those of EgressFolders."""
         self._settings = settings
+        self._egress_folders = egress_folders
         self._images = Images(settings.state / "images")
         self._folder = settings.state / "fleets" / fleet
         self._bundles = self._folder / "bundles"
@@ -164,6 +165,7 @@ class OciBackend:
             cgroup=self._groups.path(name),
             first_uid=self._first_uid(name, template),
             oom_score=oom_score(),
+            egress_folder=self._egress_folders / name,
         )
         (bundle / "runtime").write_text(template.runtime)
         (bundle / "config.json").write_text(json.dumps(config))

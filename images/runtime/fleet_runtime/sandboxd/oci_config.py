@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet_runtime.sandboxd.config import SandboxTemplate
+from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
 from fleet_runtime.sandboxd.oci_seccomp import seccomp
 from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, USER_ID, WORKING_FOLDER, scratch
 
@@ -45,12 +46,19 @@ class Program:
 
 
 def bundle_config(
-    template: SandboxTemplate, program: Program, *, cgroup: str, first_uid: int | None, oom_score: int
+    template: SandboxTemplate,
+    program: Program,
+    *,
+    cgroup: str,
+    first_uid: int | None,
+    oom_score: int,
+    egress_folder: Path,
 ) -> dict[str, Any]:
     """Return config.json for one sandbox.
 
     `cgroup` is the path of its control group below each hierarchy, `first_uid` the first of the host's user IDs that
-    are its own, None where it shares the host's. `oom_score` is what its processes start with.
+    are its own, None where it shares the host's. `oom_score` is what its processes start with, and `egress_folder` is
+    what it has mounted where its template has egress.
     """
     linux: dict[str, Any] = {
         "cgroupsPath": cgroup,
@@ -84,7 +92,7 @@ def bundle_config(
             "noNewPrivileges": True,
             "oomScoreAdj": oom_score,
         },
-        "mounts": _mounts(template),
+        "mounts": [*_mounts(template), *([_egress(egress_folder)] if template.egress else [])],
         "linux": linux,
     }
 
@@ -118,6 +126,11 @@ def _mounts(template: SandboxTemplate) -> list[dict[str, Any]]:
         _mount("/sys/fs/cgroup", "cgroup", [*closed, "ro"]),
         *(_mount(each.path, "tmpfs", ["rprivate", *each.options()]) for each in scratch(template)),
     ]
+
+
+def _egress(folder: Path) -> dict[str, Any]:
+    options = ["bind", "ro", "rprivate", "nosuid", "noexec", "nodev"]
+    return {"destination": SANDBOX_FOLDER, "type": "bind", "source": str(folder), "options": options}
 
 
 def _mount(destination: str, kind: str, options: list[str]) -> dict[str, Any]:

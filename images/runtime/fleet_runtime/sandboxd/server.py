@@ -51,7 +51,7 @@ def _backend(settings: SandboxdSettings) -> Backend:
     if settings.sandboxd_backend == "oci":
         from fleet_runtime.sandboxd.oci_backend import OciBackend
 
-        return OciBackend(settings.name, settings.oci)
+        return OciBackend(settings.name, settings.oci, settings.egress_folder)
     from fleet_runtime.sandboxd.docker_backend import DockerBackend
 
     # That client computes in threads; shorter turns at the interpreter keep them from holding up a job's answer.
