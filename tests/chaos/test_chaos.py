@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class _RedisPart:
 
 
 @contextmanager
-def _doorbell(kind: str, folder: Path) -> Iterator[tuple[dict[str, str], dict[str, Part]]]:
+def _doorbell(kind: str, folder: Path) -> Generator[tuple[dict[str, str], dict[str, Part]]]:
     """What the roles are told of a doorbell, and what of it is killed; moto's SQS is not, as it keeps nothing."""
     if kind == "redis":
         redis = RedisCarrier.create()
