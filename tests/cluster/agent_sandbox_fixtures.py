@@ -5,14 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_sandbox_pool import AgentSandboxPool, collected
+from agent_sandbox_pool import AgentSandboxPool, collected, served_kinds
 from sandbox_daemon import Daemon
 from sandbox_pods import Cluster
 from sandbox_pods_fixtures import PodDaemon, make_daemon
 
 
+@pytest.fixture(scope="session")
+def agent_sandbox_kinds(pod_cluster: Cluster) -> Iterator[None]:
+    """The cluster serves agent-sandbox's kinds."""
+    with served_kinds(pod_cluster):
+        yield
+
+
 @pytest.fixture
-def own_warm_pool(pod_cluster: Cluster, pod_image: str) -> Iterator[AgentSandboxPool]:
+def own_warm_pool(pod_cluster: Cluster, pod_image: str, agent_sandbox_kinds: None) -> Iterator[AgentSandboxPool]:
     """A pool of one test, not created yet."""
     pool = AgentSandboxPool(pod_cluster, pod_image)
     yield pool
@@ -39,7 +46,7 @@ def claim_daemons(own_warm_pool: AgentSandboxPool, tmp_path: Path) -> Generator[
 
 
 @pytest.fixture(scope="session")
-def warm_pool(pod_cluster: Cluster, pod_image: str) -> Iterator[AgentSandboxPool]:
+def warm_pool(pod_cluster: Cluster, pod_image: str, agent_sandbox_kinds: None) -> Iterator[AgentSandboxPool]:
     """A pool that tests leave as it was. Its pods have an hour to end, so that nothing here ends by that alone."""
     pool = AgentSandboxPool(pod_cluster, pod_image, grace_seconds=3600)
     pool.create()

@@ -1,6 +1,9 @@
 """A warm pool of agent-sandbox on a real node, as the component declares it, with the stand-in of its controller."""
 
-from collections.abc import Mapping
+import contextlib
+import fcntl
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ from agent_fleet import SandboxPool
 from agent_sandbox_standin import Controller
 from declared_manifests import declared
 from sandbox_pods import MEMORY_MEBIBYTES, SCRATCH_MEBIBYTES, Cluster, PodPool, until
+
+from engine.paths import Paths
 
 DEFINITIONS = Path(__file__).parent / "agent_sandbox_definitions.yaml"
 _POOL = "testing"
@@ -30,8 +35,7 @@ class AgentSandboxPool(PodPool):
         self.controller = Controller(self.cluster, self.namespace)
 
     def create(self) -> None:
-        """Serve the definitions, apply everything, start the controller and wait until the sandboxes are ready."""
-        install_definitions(self.cluster)
+        """Start the controller, apply everything, and wait until the sandboxes are ready."""
         self.controller.start()
         super().create()
 
@@ -103,12 +107,27 @@ class AgentSandboxPool(PodPool):
         ).selector
 
 
-def install_definitions(cluster: Cluster) -> None:
-    """Have the cluster serve agent-sandbox's kinds."""
+@contextmanager
+def served_kinds(cluster: Cluster) -> Generator[None]:
+    """Have the cluster serve agent-sandbox's kinds, until nobody of this checkout's tests needs them any more."""
+    path = Paths().lock("agent-sandbox-kinds")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        names = _install(cluster)
+        yield
+        # Others that use them hold it too; the last one takes them away.
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            cluster("delete", "--timeout=60s", "--ignore-not-found", *(f"crd/{name}" for name in names), check=False)
+
+
+def _install(cluster: Cluster) -> list[str]:
     given = yaml.safe_load(DEFINITIONS.read_text(encoding="utf-8"))
     cluster("apply", "--server-side", "--force-conflicts", "-f", "-", given=given)
     names = [one["metadata"]["name"] for one in given["items"]]
     cluster("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in names))
+    return names
 
 
 def collected(pool: AgentSandboxPool) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from agent_sandbox_fixtures import daemon, warm_pool
+from agent_sandbox_fixtures import agent_sandbox_kinds, daemon, warm_pool
 from agent_sandbox_pool import AgentSandboxPool
 from sandbox_daemon import Daemon
 from sandbox_pods import until
@@ -19,6 +19,7 @@ from test_sandbox_hostile import (
 from test_sandbox_pods_recovery import names
 
 __all__ = [
+    "agent_sandbox_kinds",
     "daemon",
     "pod_cluster",
     "pod_image",

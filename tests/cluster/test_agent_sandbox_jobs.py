@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_sandbox_fixtures import own_warm_pool
+from agent_sandbox_fixtures import agent_sandbox_kinds, own_warm_pool
 from agent_sandbox_pool import AgentSandboxPool, collected
 from calls import result, submit
 from postgres_server import start_server
 from runtime_processes import Process, Stack, start_stack, until
 from sandbox_pods_fixtures import pod_cluster, pod_image
 
-__all__ = ["own_warm_pool", "pod_cluster", "pod_image"]
+__all__ = ["agent_sandbox_kinds", "own_warm_pool", "pod_cluster", "pod_image"]
 
 StartWorker = Callable[..., Process]
 SHORT_LEASE: Any = {"LEASE_SECONDS": "6", "LEASE_RENEW_SECONDS": "1", "SWEEP_SECONDS": "0.5"}

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from agent_sandbox_fixtures import claim_daemons, own_warm_pool
+from agent_sandbox_fixtures import agent_sandbox_kinds, claim_daemons, own_warm_pool
 from agent_sandbox_pool import AgentSandboxPool
 from fleet_runtime.sandboxd.client import SandboxLost, SandboxRefused
 from sandbox_daemon import eventually
@@ -16,7 +16,7 @@ from sandbox_pods import until
 from sandbox_pods_fixtures import PodDaemon, pod_cluster, pod_image
 from test_sandbox_pods_recovery import names, running
 
-__all__ = ["claim_daemons", "own_warm_pool", "pod_cluster", "pod_image"]
+__all__ = ["agent_sandbox_kinds", "claim_daemons", "own_warm_pool", "pod_cluster", "pod_image"]
 
 Daemons = Callable[..., PodDaemon]
 
