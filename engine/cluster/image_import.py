@@ -23,6 +23,8 @@ from engine.paths import PROJECT
 from engine.report import Report
 
 IMAGES = ("runtime", "sandbox", "postgres")
+IF_BUILT = ("redis",)
+"""Images that a stack builds only if its settings ask for them."""
 _CONTAINERD = ("ctr", "--namespace", "k8s.io", "images", "import", "-")
 _K3S = ("ctr", "images", "import", "-")
 _KNOWN = "our own (make cluster), kind, k3d, k3s on this machine, minikube and Docker Desktop"
@@ -117,11 +119,13 @@ def import_images(
     that the node happens to have under the same name.
     """
     names: dict[str, str] = {}
-    for image in IMAGES:
+    for image in (*IMAGES, *IF_BUILT):
         built = f"{PROJECT}/{image}:{PROJECT}-{stack}"
         try:
             held = client.images.get(built)
         except ImageNotFound as error:
+            if image in IF_BUILT:
+                continue
             raise UserFacingError(
                 f"This machine's Docker has no image {built}.",
                 f"`make up STACK={stack}` builds it; STACK names the stack whose images are imported.",

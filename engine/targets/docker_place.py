@@ -23,7 +23,7 @@ from images.base.ensure import TAG as BASE
 
 FIRST_BYTES = 5 * 1024**3  # the base, three images and the layers of their builds
 LATER_BYTES = 1024**3
-_IMAGES = ("runtime", "sandbox", "postgres")
+_IMAGES = ("runtime", "sandbox", "postgres", "redis")
 
 
 def check_space(client: docker.DockerClient) -> None:

@@ -7,6 +7,8 @@ from agent_fleet import (
     AgentPool,
     AgentRouting,
     ClusterDatabase,
+    ClusterRedis,
+    DoorbellArgs,
     FleetApi,
     ImagePrepull,
     NodeAutoscaler,
@@ -20,6 +22,7 @@ DIGEST = "sha256:" + "a" * 64
 RUNTIME = f"registry.example/agent-fleet/runtime@{DIGEST}"
 SANDBOX = f"registry.example/agent-fleet/sandbox@{DIGEST}"
 POSTGRES = f"registry.example/agent-fleet/postgres@{DIGEST}"
+REDIS = f"registry.example/agent-fleet/redis@{DIGEST}"
 TYPES = ("implementation", "testing", "security", "documentation")
 RUNTIME_CLASS = "judged-gvisor"
 """Of pods in gVisor. Whoever asks an API server about them makes it."""
@@ -50,6 +53,17 @@ def everything(fleet: str) -> pulumi.Output[Any]:
             "client_namespaces": [fleet, *(f"{fleet}-{team}" for team in teams)],
         },
     )
+    redis = ClusterRedis(
+        f"{fleet}-redis",
+        {
+            "fleet": fleet,
+            "namespace": system.namespace,
+            "image": REDIS,
+            "client_namespaces": [fleet, *(f"{fleet}-{team}" for team in teams)],
+            "ambient_mesh_enabled": True,
+        },
+    )
+    doorbell: DoorbellArgs = {"kind": "redis", "url": redis.url}
     ImagePrepull(
         f"{fleet}-images",
         {"fleet": fleet, "namespace": system.namespace, "images": [RUNTIME, SANDBOX], "tolerate_untrusted": True},
@@ -66,6 +80,7 @@ def everything(fleet: str) -> pulumi.Output[Any]:
             "namespace": system.namespace,
             "image": RUNTIME,
             "database_url": database.url,
+            "doorbell": doorbell,
             "pools": routes,
             "teams": list(teams),
             "exposure": "ingress",
@@ -75,8 +90,8 @@ def everything(fleet: str) -> pulumi.Output[Any]:
             "issuer": "letsencrypt",
         },
     )
-    _team(fleet, "alpha", database.url, kind="hpa", mode="ambient")
-    _team(fleet, "beta", database.url, kind="keda", mode="istio-cni")
+    _team(fleet, "alpha", database.url, doorbell, kind="hpa", mode="ambient")
+    _team(fleet, "beta", database.url, doorbell, kind="keda", mode="istio-cni")
     return pulumi.Output.from_input(fleet)
 
 
@@ -96,7 +111,9 @@ def _nodes(fleet: str) -> None:
         )
 
 
-def _team(fleet: str, team: str, database_url: pulumi.Output[str], *, kind: str, mode: str) -> None:
+def _team(
+    fleet: str, team: str, database_url: pulumi.Output[str], doorbell: DoorbellArgs, *, kind: str, mode: str
+) -> None:
     name = f"{fleet}-{team}"
     ambient = mode == "ambient"
     pools = TenantNamespace(
@@ -109,6 +126,7 @@ def _team(fleet: str, team: str, database_url: pulumi.Output[str], *, kind: str,
             "ambient_mesh_enabled": ambient,
             "ingress_from_namespaces": [fleet],
             "database_namespace": fleet,
+            "redis_namespace": fleet,
             "quota": {
                 "requests_cpu": "40",
                 "requests_memory": "40Gi",
@@ -139,6 +157,7 @@ def _team(fleet: str, team: str, database_url: pulumi.Output[str], *, kind: str,
                 "namespace": pools.namespace,
                 "image": RUNTIME,
                 "database_url": database_url,
+                "doorbell": doorbell,
                 "sandbox": sandbox,
                 "sandbox_namespace": sandboxes.namespace,
                 "workspace_claim": claim.claim_name,

@@ -136,7 +136,7 @@ class DeployedStack:
         for volume in self.docker.volumes.list(filters={"label": f"{FLEET_LABEL}={self.fleet}"}):
             with suppress(NotFound):
                 volume.remove(force=True)
-        for name in ("runtime", "sandbox", "postgres"):
+        for name in ("runtime", "sandbox", "postgres", "redis"):
             with suppress(NotFound):
                 self.docker.images.remove(f"agent-fleet/{name}:{self.fleet}")
         for folder in ("logs", "locks"):

@@ -11,7 +11,9 @@ from architectures import cluster
 from settings.load import fleet_name
 from settings.model import Settings
 
-DIGESTS = {name: f"registry.test/agent-fleet/{name}@sha256:{'a' * 64}" for name in ("runtime", "sandbox", "postgres")}
+DIGESTS = {
+    name: f"registry.test/agent-fleet/{name}@sha256:{'a' * 64}" for name in ("runtime", "sandbox", "postgres", "redis")
+}
 ADMINISTRATOR = "arn:aws:iam::210987654321:role/administrator"
 
 _EXISTING: dict[str, Any] = {

@@ -102,12 +102,16 @@ def accepted_cluster(draw: st.DrawFn) -> dict[str, Any]:
         },
     }
     if draw(st.booleans()):
+        given["doorbell"] = {"kind": draw(st.sampled_from(["postgres", "redis"]))}
         return existing(**given)
+    given["doorbell"] = {"kind": draw(st.sampled_from(["postgres", "redis", "sqs"]))}
     given["database"]["kind"] = draw(st.sampled_from(["in_cluster", "rds"]))
     given["platform"]["karpenter"] = draw(st.sampled_from(["install", "exists", "off"]))
     given["aws"] = {
         "nat": draw(st.sampled_from(["one", "per_zone"])),
-        "job_queue": {"visibility_timeout_seconds": longest} if 30 <= longest <= 43_200 else None,
+        "job_queue": {"visibility_timeout_seconds": longest}
+        if given["doorbell"]["kind"] == "sqs" and 30 <= longest <= 43_200
+        else None,
         "deletion_protection": draw(st.booleans()),
     }
     given["cluster"]["version"] = draw(st.sampled_from(["1.34", "1.35", "1.36"]))

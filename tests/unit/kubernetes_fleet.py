@@ -8,6 +8,8 @@ import pulumi
 from agent_fleet import (
     AgentPool,
     ClusterDatabase,
+    ClusterRedis,
+    DoorbellArgs,
     FleetApi,
     FleetApiArgs,
     ImagePrepull,
@@ -21,6 +23,7 @@ AGENT_TYPES = ("implementation", "testing")
 RUNTIME_IMAGE = f"registry.test/agent-fleet/runtime@{digest('runtime')}"
 SANDBOX_IMAGE = f"registry.test/agent-fleet/sandbox@{digest('sandbox')}"
 POSTGRES_IMAGE = f"registry.test/agent-fleet/postgres@{digest('postgres')}"
+REDIS_IMAGE = f"registry.test/agent-fleet/redis@{digest('redis')}"
 POOLS: FleetApiArgs = {
     "fleet": FLEET,
     "namespace": FLEET,
@@ -46,7 +49,14 @@ def system_namespace() -> pulumi.Output[str]:
     """The namespace of API and database."""
     return TenantNamespace(
         FLEET,
-        {"fleet": FLEET, "name": FLEET, "team": FLEET, "purpose": "system", "database_namespace": FLEET},
+        {
+            "fleet": FLEET,
+            "name": FLEET,
+            "team": FLEET,
+            "purpose": "system",
+            "database_namespace": FLEET,
+            "redis_namespace": FLEET,
+        },
     ).namespace
 
 
@@ -78,7 +88,17 @@ def declare_fleet() -> pulumi.Output[Any]:
             "client_namespaces": [FLEET, *(f"{FLEET}-{team}" for team in TEAMS)],
         },
     )
-    api = FleetApi(f"{FLEET}-api", {**POOLS, "namespace": system, "database_url": database.url})
+    redis = ClusterRedis(
+        f"{FLEET}-redis",
+        {
+            "fleet": FLEET,
+            "namespace": system,
+            "image": REDIS_IMAGE,
+            "client_namespaces": [FLEET, *(f"{FLEET}-{team}" for team in TEAMS)],
+        },
+    )
+    doorbell: DoorbellArgs = {"kind": "redis", "url": redis.url}
+    api = FleetApi(f"{FLEET}-api", {**POOLS, "namespace": system, "database_url": database.url, "doorbell": doorbell})
     ImagePrepull(
         f"{FLEET}-prepull",
         {"fleet": FLEET, "namespace": system, "images": [RUNTIME_IMAGE, SANDBOX_IMAGE], "tolerate_untrusted": True},
@@ -94,6 +114,7 @@ def declare_fleet() -> pulumi.Output[Any]:
                 "ingress_from_namespaces": [FLEET],
                 "metrics_from_namespaces": ["monitoring"],
                 "database_namespace": FLEET,
+                "redis_namespace": FLEET,
             },
         ).namespace
         sandboxes = TenantNamespace(
@@ -111,6 +132,7 @@ def declare_fleet() -> pulumi.Output[Any]:
                 namespace=namespace,
                 sandbox_namespace=sandboxes,
                 workspace_claim=workspace.claim_name,
+                doorbell=doorbell,
                 **({} if agent_type == "testing" else {"replicas": 5}),
             )
     return pulumi.Output.all(url=api.url, api_keys=api.api_keys)

@@ -152,7 +152,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     (
         "a job longer than the queue hides its message",
-        eks(aws={"job_queue": {"visibility_timeout_seconds": 3_599}}),
+        eks(doorbell={"kind": "sqs"}, aws={"job_queue": {"visibility_timeout_seconds": 3_599}}),
         "aws.job_queue.visibility_timeout_seconds",
         "allowed from 3600",
     ),

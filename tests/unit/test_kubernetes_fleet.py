@@ -41,6 +41,7 @@ def test_every_object_has_a_name_and_the_labels_by_which_a_fleet_is_found(fleet:
 COMPONENTS = (
     "TenantNamespace",
     "ClusterDatabase",
+    "ClusterRedis",
     "FleetApi",
     "AgentPool",
     "AgentPool$agent-fleet:index:SandboxPool",
@@ -79,11 +80,13 @@ def test_every_deployment_and_stateful_set_has_a_budget(fleet: Recording) -> Non
     assert budgets == {place(each) for kind in ("Deployment", "StatefulSet") for each in of_kind(fleet, kind)}
 
 
-def test_a_new_password_restarts_the_database(fleet: Recording, preview: bool) -> None:
-    """It sets its password when it starts: until then nobody who has the new one would get in."""
-    (database,) = of_kind(fleet, "StatefulSet")
-    annotations = database.inputs["spec"]["template"]["metadata"].get("annotations", {})
-    assert preview or "agent-fleet.configuration-hash" in annotations
+def test_a_new_password_restarts_database_and_redis(fleet: Recording, preview: bool) -> None:
+    """They set it when they start: until then nobody who has the new one would get in."""
+    servers = of_kind(fleet, "StatefulSet")
+    assert {place(each)[1] for each in servers} == {"database", "redis"}
+    for each in servers:
+        annotations = each.inputs["spec"]["template"]["metadata"].get("annotations", {})
+        assert preview or "agent-fleet.configuration-hash" in annotations
 
 
 def test_no_budget_holds_a_node_for_pods_that_are_not_ready(fleet: Recording) -> None:

@@ -14,7 +14,7 @@ from agent_fleet.workload import CredentialsMount, HostPathMount, User, Workload
 from kubernetes_fleet import RUNTIME_IMAGE, SANDBOX_IMAGE, containers, declare_fleet, mebibytes, millicpus, pods
 from recording import FLEET, Recording, record
 
-ROLES = ("pool", "api", "database", "sandbox", "image-prepull")
+ROLES = ("pool", "api", "database", "redis", "sandbox", "image-prepull")
 POOL: Any = {
     "fleet": FLEET,
     "team": "alpha",
@@ -50,7 +50,9 @@ class TestEveryPod:
         self, in_cluster: Recording, role: str
     ) -> None:
         """Root in a container is root in the kernel."""
-        wanted = {"pool": 1001, "api": 1001, "database": 999, "sandbox": 10001, "image-prepull": 65532}[role]
+        wanted = {"pool": 1001, "api": 1001, "database": 999, "redis": 998, "sandbox": 10001, "image-prepull": 65532}[
+            role
+        ]
         for spec in of_role(in_cluster, role):
             assert spec["securityContext"]["runAsNonRoot"] is True
             assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
