@@ -7,10 +7,22 @@ from uuid import UUID
 import psycopg
 from fleet_runtime.database import Database
 from fleet_runtime.identifiers import new_job_id
+from fleet_runtime.store.budgets import Budgets
 from fleet_runtime.store.claims import Claims
 from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import NewJob
 from psycopg.rows import dict_row
+
+_MANY = """
+WITH job AS (
+    INSERT INTO jobs (id, tenant, template, language, priority, max_attempts, retry_terminated, timeout_seconds,
+                      body_sha256, request_id, result_ttl_seconds, tombstone_ttl_seconds)
+    SELECT gen_random_uuid(), %(tenant)s, %(template)s, 'python', %(priority)s, 3, false, 60, '', '', 3600, 3600
+    FROM generate_series(1, %(count)s)
+    RETURNING id
+)
+INSERT INTO job_inputs (job_id, payload) SELECT id, '' FROM job
+"""
 
 
 def new_job(tenant: str = "tenant", **given: Any) -> NewJob:
@@ -60,3 +72,14 @@ async def expire_lease(database: Database, id_: UUID) -> None:
 async def end_backoff(database: Database) -> None:
     """Let the time pass after which jobs in the queue may be taken again."""
     await database.tuples("UPDATE jobs SET available_at = now() WHERE status = 'queued'", {})
+
+
+async def queue_many(database: Database, tenant: str, count: int, priority: int = 0, template: str = "default") -> None:
+    """Queue jobs without inputs of their own, in one statement."""
+    await database.tuples(_MANY, {"tenant": tenant, "count": count, "priority": priority, "template": template})
+
+
+async def set_limits(database: Database, tenant: str, **limits: int | None) -> None:
+    """Give a tenant limits, as an operator does; the tenant comes to be if it is new."""
+    await database.tuples("INSERT INTO tenants (name) VALUES (%(tenant)s) ON CONFLICT DO NOTHING", {"tenant": tenant})
+    assert await Budgets(database).set(tenant, limits)

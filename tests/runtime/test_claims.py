@@ -13,20 +13,7 @@ from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import Outcome
 from fleet_runtime.store.results import Results
 from fleet_runtime.store.sweeping import Sweeper
-from jobs import expire_lease, new_job, row, worker_on
-
-_MANY = """
-INSERT INTO jobs (id, tenant, template, language, priority, max_attempts, retry_terminated, timeout_seconds,
-                  body_sha256, request_id, result_ttl_seconds, tombstone_ttl_seconds)
-SELECT gen_random_uuid(), %(tenant)s, 'default', 'python', 0, 3, false, 60, '', '', 3600, 3600
-FROM generate_series(1, %(count)s)
-"""
-_MANY_INPUTS = "INSERT INTO job_inputs SELECT id, '' FROM jobs ON CONFLICT DO NOTHING"
-
-
-async def _queue(database: Database, tenant: str, count: int) -> None:
-    await database.tuples(_MANY, {"tenant": tenant, "count": count})
-    await database.tuples(_MANY_INPUTS, {})
+from jobs import expire_lease, new_job, queue_many, row, worker_on
 
 
 async def test_within_a_tenant_priority_goes_first_and_then_age(database: Database) -> None:
@@ -42,8 +29,8 @@ async def test_within_a_tenant_priority_goes_first_and_then_age(database: Databa
 
 async def test_claiming_several_at_once_shares_like_claiming_one_by_one(database: Database) -> None:
     """A worker with many slots must not give them all to one tenant."""
-    await _queue(database, "big", 50)
-    await _queue(database, "small", 3)
+    await queue_many(database, "big", 50)
+    await queue_many(database, "small", 3)
     claims, _ = worker_on(database, "w")
     first = Counter(job.tenant for job in await claims.claim(4))
     assert first == {"big": 2, "small": 2}
@@ -53,10 +40,10 @@ async def test_claiming_several_at_once_shares_like_claiming_one_by_one(database
 
 async def test_a_tenants_running_jobs_count_against_it_whoever_runs_them(database: Database) -> None:
     """Shares are of the fleet, not of one worker."""
-    await _queue(database, "big", 50)
+    await queue_many(database, "big", 50)
     one, other = worker_on(database, "one")[0], worker_on(database, "other")[0]
     assert len(await one.claim(8)) == 8
-    await _queue(database, "small", 20)
+    await queue_many(database, "small", 20)
     assert Counter(job.tenant for job in await other.claim(8)) == {"small": 8}
     assert Counter(job.tenant for job in await other.claim(4)) == {"small": 2, "big": 2}
 
@@ -76,17 +63,17 @@ async def test_ten_thousand_queued_jobs_of_one_tenant_cost_another_nothing(datab
             await outcomes.finish(claimed[0].id, claimed[0].attempt, Outcome(JobStatus.SUCCEEDED))
         return sorted(samples)[10]
 
-    await _queue(database, "big", 10)
+    await queue_many(database, "big", 10)
     few = await median_ms()
-    await _queue(database, "big", 10_000)
+    await queue_many(database, "big", 10_000)
     many = await median_ms()
     assert many < 3 * few + 5, f"{few:.2f} ms with 10 queued, {many:.2f} ms with 10,000"
 
 
 async def test_workers_that_claim_together_never_get_the_same_job(database: Database) -> None:
     """Two workers on one job would run it twice."""
-    await _queue(database, "one", 60)
-    await _queue(database, "two", 60)
+    await queue_many(database, "one", 60)
+    await queue_many(database, "two", 60)
     workers = [worker_on(database, f"w{number}")[0] for number in range(12)]
     claimed = [job.id for jobs in await asyncio.gather(*(claims.claim(10) for claims in workers)) for job in jobs]
     assert len(set(claimed)) == len(claimed)
@@ -96,7 +83,7 @@ async def test_workers_that_claim_together_never_get_the_same_job(database: Data
 
 async def test_no_worker_goes_away_empty_while_others_claim(database: Database) -> None:
     """A worker that finds the heads of the queue locked must take what comes after them."""
-    await _queue(database, "one", 40)
+    await queue_many(database, "one", 40)
     workers = [worker_on(database, f"w{number}")[0] for number in range(8)]
     counts = [len(jobs) for jobs in await asyncio.gather(*(claims.claim(2) for claims in workers))]
     assert counts == [2] * 8

@@ -86,7 +86,8 @@ heads AS MATERIALIZED (
     WHERE attempt > 0 OR coalesce(fresh_place <= fresh, true)
 )"""
 
-# A head is looked up by its id; `status || ''` keeps the planner from reading all that is queued instead.
+# Heads are locked one by one in their order, until there are enough. LATERAL and `status || ''` leave the planner no
+# way but to look each up by its id: one that planned while the queue was empty would read all of it for each claim.
 _ALLOWED: LiteralString = f"""
 locked AS MATERIALIZED (
     SELECT budget.* FROM tenant_budgets AS budget
@@ -99,10 +100,15 @@ locked AS MATERIALIZED (
                  budget.jobs_per_day - considered.begun - (budget.starts - considered.starts)) AS fresh
     FROM locked AS budget JOIN considered ON considered.tenant = budget.tenant
 ), held AS MATERIALIZED (
-    SELECT jobs.id, heads.tenant, heads.turn, heads.priority, heads.seq, heads.attempt
-    FROM heads JOIN budgets ON budgets.tenant = heads.tenant JOIN jobs ON jobs.id = heads.id
-    WHERE heads.limited AND jobs.status || '' = 'queued'
-    ORDER BY heads.turn, heads.priority DESC, heads.seq LIMIT %(slots)s FOR UPDATE OF jobs SKIP LOCKED
+    SELECT head.* FROM (
+        SELECT heads.id, heads.tenant, heads.turn, heads.priority, heads.seq, heads.attempt
+        FROM heads JOIN budgets ON budgets.tenant = heads.tenant
+        WHERE heads.limited ORDER BY heads.turn, heads.priority DESC, heads.seq
+    ) AS head
+    CROSS JOIN LATERAL (
+        SELECT FROM jobs WHERE jobs.id = head.id AND status || '' = 'queued' FOR UPDATE SKIP LOCKED
+    ) AS job
+    LIMIT %(slots)s
 ), allowed AS MATERIALIZED (
     SELECT held.* FROM (
         SELECT *, row_number() OVER own AS room_place, count(*) FILTER (WHERE attempt = 0) OVER own AS fresh_place
@@ -114,10 +120,11 @@ locked AS MATERIALIZED (
     UNION ALL
     SELECT id, turn, priority, seq, false FROM heads WHERE NOT limited
 ), picked AS MATERIALIZED (
-    SELECT jobs.id, best.limited FROM best JOIN jobs ON jobs.id = best.id
-    WHERE jobs.status || '' = 'queued'
-    ORDER BY best.turn, best.priority DESC, best.seq
-    LIMIT %(slots)s FOR UPDATE OF jobs SKIP LOCKED
+    SELECT head.id, head.limited FROM (SELECT * FROM best ORDER BY turn, priority DESC, seq) AS head
+    CROSS JOIN LATERAL (
+        SELECT FROM jobs WHERE jobs.id = head.id AND status || '' = 'queued' FOR UPDATE SKIP LOCKED
+    ) AS job
+    LIMIT %(slots)s
 )"""
 
 _TAKEN: LiteralString = f"""
