@@ -15,6 +15,7 @@ from fleet_runtime.sandboxd.backend import BackendError
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.kubernetes_api import RequestError
 from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
+from fleet_runtime.sandboxd.kubernetes_pods import PodCache
 
 Object = dict[str, Any]
 TEMPLATE = SandboxTemplate(
@@ -40,7 +41,7 @@ SPEC: Object = {
 
 def owned(by: str) -> list[Object]:
     """The references of an object that this one controls."""
-    return [{"uid": by, "controller": True}]
+    return [{"kind": "Sandbox", "uid": by, "controller": True}]
 
 
 def pod(**changes: Any) -> Object:
@@ -238,3 +239,18 @@ async def test_only_claims_that_nobody_holds_are_left_over(monkeypatch: pytest.M
     await backend.check({"default": TEMPLATE})
     assert await backend.left_over({"known"}) == ["lost"]
     backend.close()
+
+
+@pytest.mark.parametrize("of_sandboxes", [True, False])
+async def test_each_way_of_keeping_sandboxes_sees_its_own_pods_only(of_sandboxes: bool) -> None:
+    """While a pool passes from the one to the other, a pod that both claim would run two jobs."""
+    theirs = pod()
+    theirs["metadata"] |= {"name": "replica", "ownerReferences": [{**owned("set-1")[0], "kind": "ReplicaSet"}]}
+    server = Server(status={}, pods=[pod(), theirs])
+    cache = PodCache(server, on_change=lambda _pod, _gone: None, of_sandboxes=of_sandboxes)  # pyright: ignore[reportArgumentType]
+    running = asyncio.create_task(cache.run())
+    async with asyncio.timeout(5):
+        while cache.problem is not None:
+            await cache.change()
+    running.cancel()
+    assert set(cache.pods) == {"warm" if of_sandboxes else "replica"}

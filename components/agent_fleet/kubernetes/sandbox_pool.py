@@ -94,18 +94,21 @@ def _workers_role(
     name: str, args: SandboxPoolArgs, labels: dict[str, str], options: pulumi.ResourceOptions
 ) -> k8s.rbac.v1.RoleBinding:
     """All that the workers may do in the cluster: find, claim, use and delete sandboxes of their namespace."""
-    role_name = f"{args['pool']}-worker"
+    by_claim = args.get("agent_sandbox", False)
+    # Two names: where a pool passes from the one to the other, workers that end their jobs keep their rights meanwhile.
+    part = "claims" if by_claim else "worker"
+    role_name = f"{args['pool']}-{part}"
     role = k8s.rbac.v1.Role(
-        f"{name}-worker",
+        f"{name}-{part}",
         metadata=metadata(role_name, args["namespace"], labels),
         rules=[
-            *(_CLAIMS_RULES if args.get("agent_sandbox", False) else _PODS_RULES),
+            *(_CLAIMS_RULES if by_claim else _PODS_RULES),
             k8s.rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods/attach"], verbs=["create", "get"]),
         ],
         opts=options,
     )
     return k8s.rbac.v1.RoleBinding(
-        f"{name}-worker",
+        f"{name}-{part}",
         metadata=metadata(role_name, args["namespace"], labels),
         role_ref=k8s.rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role_name),
         subjects=[

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fleet_runtime.sandboxd.agent_sandbox_claim import CLAIMS_GROUP, POD_NAME, SANDBOXES_GROUP, Claim, read_claim
 from fleet_runtime.sandboxd.backend import BackendError
 from fleet_runtime.sandboxd.kubernetes_api import KubernetesApi, Object, RequestError
-from fleet_runtime.sandboxd.kubernetes_pod import controller
+from fleet_runtime.sandboxd.kubernetes_pod import controlling
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -78,6 +78,6 @@ class AgentSandboxApi:
         metadata = (await self._api.request("GET", f"{self._sandboxes}/{name}"))["metadata"]
         return BoundSandbox(
             uid=metadata["uid"],
-            claim_uid=controller(metadata),
+            claim_uid=(controlling(metadata) or {}).get("uid"),
             pod_name=(metadata.get("annotations") or {}).get(POD_NAME) or metadata["name"],
         )

@@ -45,7 +45,7 @@ class AgentSandboxBackend:
         self._worker_id = worker_id
         self._api = KubernetesApi(settings)
         self._claims_api = AgentSandboxApi(self._api, settings.sandbox_namespace)
-        self._pods = PodCache(self._api, on_change=self._pod_changed)
+        self._pods = PodCache(self._api, on_change=self._pod_changed, of_sandboxes=True)
         self._claims = WatchedObjects[Claim](
             "claim",
             listing=self._claims_api.list_claims,

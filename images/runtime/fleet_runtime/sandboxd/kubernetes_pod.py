@@ -87,13 +87,13 @@ def read_pod(described: Mapping[str, Any]) -> Pod:
         out_of_memory=any(end is not None and end.get("reason") == "OOMKilled" for end in ends),
         stuck=_stuck(conditions, container),
         weakness=_weakness(spec),
-        controller=controller(metadata),
+        controller=(controlling(metadata) or {}).get("uid"),
     )
 
 
-def controller(metadata: Mapping[str, Any]) -> str | None:
-    """Return the UID of an object's controlling owner, if it has one."""
-    return next((one["uid"] for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
+def controlling(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the reference to an object's controlling owner, if it has one."""
+    return next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
 
 
 def claim(version: str, owner: str, now: datetime) -> dict[str, Any]:

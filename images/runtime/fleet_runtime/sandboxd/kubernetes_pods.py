@@ -5,8 +5,8 @@ import contextlib
 import random
 from collections.abc import Callable, Mapping
 
-from fleet_runtime.sandboxd.kubernetes_api import KubernetesApi
-from fleet_runtime.sandboxd.kubernetes_pod import Pod, read_pod
+from fleet_runtime.sandboxd.kubernetes_api import KubernetesApi, Object
+from fleet_runtime.sandboxd.kubernetes_pod import Pod, controlling, read_pod
 from fleet_runtime.sandboxd.kubernetes_watch import WatchedObjects
 
 _OOM_SECONDS = 1.8
@@ -16,11 +16,20 @@ _OOM_SECONDS = 1.8
 class PodCache(WatchedObjects[Pod]):
     """What is known of the pods. It may be behind: a claim says which version it means."""
 
-    def __init__(self, api: KubernetesApi, *, on_change: Callable[[Pod, bool], None]) -> None:
-        """Begin empty; `on_change(pod, gone)` is called for each change. `run` fills it."""
-        super().__init__(
-            "pod", listing=api.list_pods, watching=api.watch_pods, read=read_pod, on_change=self._pod_changed
-        )
+    def __init__(
+        self, api: KubernetesApi, *, on_change: Callable[[Pod, bool], None], of_sandboxes: bool = False
+    ) -> None:
+        """Begin empty; `on_change(pod, gone)` is called for each change. `run` fills it.
+
+        Known are the pods of agent-sandbox's Sandboxes, or else all but those: while a pool passes from the one to the
+        other both are there, with the same labels, and who claims the one must not touch the other.
+        """
+
+        def read(described: Object) -> Pod | None:
+            owner = controlling(described["metadata"]) or {}
+            return read_pod(described) if (owner.get("kind") == "Sandbox") is of_sandboxes else None
+
+        super().__init__("pod", listing=api.list_pods, watching=api.watch_pods, read=read, on_change=self._pod_changed)
         self._told = on_change
         self._lost_to_others: dict[str, str] = {}
         self._reserved: set[str] = set()

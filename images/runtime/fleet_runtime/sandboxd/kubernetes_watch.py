@@ -41,10 +41,13 @@ class WatchedObjects(Generic[T]):
         *,
         listing: Callable[[], Awaitable[tuple[list[Object], str]]],
         watching: Callable[[str], AsyncGenerator[tuple[str, Object]]],
-        read: Callable[[Object], T],
+        read: Callable[[Object], T | None],
         on_change: Callable[[T, bool], None],
     ) -> None:
-        """Begin empty; `on_change(object, gone)` is called for each change. `run` fills it; `kind` is for the log."""
+        """Begin empty; `on_change(object, gone)` is called for each change. `run` fills it; `kind` is for the log.
+
+        An object of which `read` makes nothing is as good as not there.
+        """
         self._kind = kind
         self._listing = listing
         self._watching = watching
@@ -96,7 +99,7 @@ class WatchedObjects(Generic[T]):
 
     async def _list(self) -> str:
         found, version = await self._listing()
-        objects = {one.name: one for one in map(self._read, found)}
+        objects = {one.name: one for one in map(self._read, found) if one is not None}
         self.problem = None
         gone = [one for name, one in self._objects.items() if name not in objects or objects[name].uid != one.uid]
         self._objects = objects
@@ -115,6 +118,8 @@ class WatchedObjects(Generic[T]):
             if kind == "BOOKMARK":
                 continue
             one = self._read(described)
+            if one is None:
+                continue
             if kind == "DELETED":
                 self._objects.pop(one.name, None)
             else:
