@@ -3,6 +3,7 @@
 sandboxd's own settings are in `fleet_runtime.sandboxd.config`.
 """
 
+import re
 import secrets
 import socket
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from fleet_runtime.doorbell.settings import DoorbellSettings
 from fleet_runtime.payload import MAIN_FILES
 
+_COLLECTOR = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LogLevel = Literal["debug", "info", "warning", "error"]
 TenantName = Annotated[str, StringConstraints(pattern=_NAME)]
@@ -74,6 +76,15 @@ class CommonSettings(BaseSettings):
 
     log_level: LogLevel = "info"
     name: str = "agent-fleet"
+    otlp_endpoint: str | None = None
+    """The collector that spans go to, by OTLP over HTTP; `/v1/traces` is added. None: no spans are made."""
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str | None) -> str | None:
+        if value is not None and not _COLLECTOR.fullmatch(value):
+            raise ValueError("must be a URL of the form http://collector:4318, without user, password or query")
+        return value
 
 
 class DatabaseSettings(CommonSettings):

@@ -39,7 +39,7 @@ def create_app(runtime: ApiRuntime) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _invalid)
     document = _document(app, runtime)
     app.openapi = lambda: document
-    return Observation(app, runtime.metrics)
+    return Observation(app, runtime.metrics, runtime.tracing)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -23,6 +23,7 @@ from fleet_runtime.keys import Identity
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.acceptance import IdempotencyConflict
 from fleet_runtime.store.records import Accepted, NewJob
+from fleet_runtime.telemetry.traceparent import trace_id
 
 log = structlog.get_logger()
 router = APIRouter()
@@ -111,6 +112,7 @@ def _job(
         payload=intake.payload,
         body_sha256=runtime.routes.request_sha256(intake.body_sha256, request.headers.get(HEADER)),
         request_id=request.scope.get("fleet.request_id", ""),
+        traceparent=request.scope.get("fleet.traceparent"),
         timeout_seconds=intake.timeout_seconds,
         max_attempts=intake.max_attempts,
         retry_terminated=intake.retry_terminated,
@@ -137,7 +139,14 @@ async def _accept(job: NewJob, runtime: ApiRuntime) -> Accepted:
         runtime.doorbell.ring(Bell.QUEUED, [job.id], job.template)
         runtime.budget.accepted(job.tenant, job.template)
         runtime.metrics.accepted.labels(job.language).inc()
-        log.info("job_accepted", job=str(job.id), tenant=job.tenant, language=job.language, request_id=job.request_id)
+        log.info(
+            "job_accepted",
+            job=str(job.id),
+            tenant=job.tenant,
+            language=job.language,
+            request_id=job.request_id,
+            trace_id=trace_id(job.traceparent),
+        )
     return accepted
 
 

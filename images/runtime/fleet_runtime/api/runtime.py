@@ -23,6 +23,7 @@ from fleet_runtime.store.fleet import Fleet
 from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.results import Results
 from fleet_runtime.telemetry.metrics import ApiMetrics
+from fleet_runtime.telemetry.tracing import Tracing
 
 
 @dataclass
@@ -33,6 +34,7 @@ class ApiRuntime:
     database: Database
     doorbell: Doorbell
     metrics: ApiMetrics
+    tracing: Tracing | None = None
     prepared: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the schema, the bootstrap keys and the deployment's budgets are in place."""
 

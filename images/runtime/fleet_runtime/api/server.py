@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import time
 from typing import Any
 
@@ -23,6 +24,7 @@ from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import ApiMetrics
+from fleet_runtime.telemetry.tracing import open_tracing
 
 log = structlog.get_logger()
 
@@ -44,7 +46,9 @@ async def serve(settings: ApiSettings) -> None:
     )
     metrics = ApiMetrics()
     doorbell = make_doorbell(settings, role="api", templates=settings.templates, registry=metrics.registry)
-    runtime = ApiRuntime(settings, database, doorbell, metrics)
+    instance = socket.gethostname()
+    tracing = open_tracing(settings.otlp_endpoint, service="fleet-api", fleet=settings.name, instance=instance)
+    runtime = ApiRuntime(settings, database, doorbell, metrics, tracing)
     doorbell.listen(Bell.ENDED, runtime.waiters.rung)
     for bell in (Bell.WRITTEN, Bell.ENDED):
         doorbell.listen(bell, runtime.desk.rung)
@@ -80,6 +84,8 @@ async def serve(settings: ApiSettings) -> None:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await database.close()
+        if tracing is not None:
+            await tracing.close()
         log.info("api_stopped")
 
 

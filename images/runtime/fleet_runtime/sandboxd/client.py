@@ -33,6 +33,9 @@ class RunRequest:
     timeout_seconds: float
     payload: bytes
     tenant: str = ""
+    request_id: str = ""
+    trace_id: str = ""
+    """Both are for the log alone."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class SandboxdClient:
             "attempt": request.attempt,
             "timeout_seconds": request.timeout_seconds,
             "tenant": request.tenant,
+            "request_id": request.request_id,
+            "trace_id": request.trace_id,
         }
         answer = _Answer(on_started, on_output)
         async with self._connection(answer) as (reader, writer):

@@ -1,6 +1,7 @@
 """What a client may ask to run, checked before anything is done with it."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from fleet_runtime.sandboxd.refused import RefusedError
 _MAXIMUM_TIMEOUT_SECONDS = 7 * 24 * 3600
 _MAXIMUM_JOB_ID_CHARACTERS = 200
 _MAXIMUM_TENANT_CHARACTERS = 63
+_LOG_ID = re.compile(r"[A-Za-z0-9._:/+=-]{0,128}")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Request:
     timeout_seconds: float
     payload: bytes
     tenant: str
+    request_id: str = ""
+    trace_id: str = ""
+    """Both are for the log alone; empty where the worker has none."""
 
 
 def parse_request(header: dict[str, Any], body: bytes) -> Request:
@@ -39,9 +44,17 @@ def parse_request(header: dict[str, Any], body: bytes) -> Request:
         raise _invalid(f"timeout_seconds must be above 0 and at most {_MAXIMUM_TIMEOUT_SECONDS}")
     if not isinstance(tenant, str) or len(tenant) > _MAXIMUM_TENANT_CHARACTERS:
         raise _invalid(f"tenant must be a string of at most {_MAXIMUM_TENANT_CHARACTERS} characters")
+    request_id, trace_id = _log_id(header, "request_id"), _log_id(header, "trace_id")
     if not body:
         raise _invalid("a run needs a payload as its body")
-    return Request(template, job_id, attempt, float(seconds), body, tenant)
+    return Request(template, job_id, attempt, float(seconds), body, tenant, request_id, trace_id)
+
+
+def _log_id(header: dict[str, Any], name: str) -> str:
+    value = header.get(name, "")
+    if not isinstance(value, str) or not _LOG_ID.fullmatch(value):
+        raise _invalid(f"{name} must be a string of at most 128 letters, digits and . _ : / + = -")
+    return value
 
 
 def _invalid(message: str) -> RefusedError:

@@ -61,6 +61,10 @@ class Run:
 
     async def serve(self) -> None:
         """Run the job to its end; whatever happens, its sandbox is destroyed."""
+        # Every line about this job has them: a connection is a task of its own, and so has a context of its own.
+        request = self._request
+        ids = {"job": request.job_id, "request_id": request.request_id or None, "trace_id": request.trace_id or None}
+        structlog.contextvars.bind_contextvars(attempt=request.attempt, **ids)
         listener = asyncio.create_task(self._listen())
         try:
             await self._run()
@@ -73,7 +77,7 @@ class Run:
             if self._sandbox is not None:
                 self._pool.release(self._sandbox)
         if self._stopped == _ABANDONED:
-            _log.info("run_abandoned", job_id=self._request.job_id, attempt=self._request.attempt)
+            _log.info("run_abandoned")
 
     async def _run(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._pool.template.start_timeout_seconds
@@ -218,6 +222,7 @@ class Run:
 
     def _count(self, message: dict[str, Any], run_seconds: float) -> None:
         template, metrics = self._pool.name, self._metrics
+        _log.info("run_ended", template=template, warm=self._warm, reason=message["reason"], run_ms=message["run_ms"])
         metrics.ended.labels(template, message["reason"]).inc()
         metrics.execution.labels(template).observe(run_seconds)
         if message["oom_killed"]:

@@ -25,6 +25,7 @@ class NewJob:
     idempotency_key: str | None
     result_ttl_seconds: int
     tombstone_ttl_seconds: int
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """One attempt at one job: run it through sandboxd, and judge how it went."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -8,6 +9,7 @@ from enum import StrEnum
 from fleet_runtime.sandboxd.client import OnOutput, RunRequest, RunResult, Sandboxes, SandboxLost, SandboxRefused
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.records import ClaimedJob, Outcome
+from fleet_runtime.telemetry.traceparent import trace_id
 
 _START_SECONDS = 120.0
 """What a start may take at the very most; sandboxd's own limit per template is far below."""
@@ -25,6 +27,17 @@ class Stop(StrEnum):
 
 
 @dataclass
+class AttemptTimes:
+    """When an attempt came to what, by this host's clock, in nanoseconds since 1970."""
+
+    claim_began_ns: int = field(default_factory=time.time_ns)
+    claimed_ns: int = field(default_factory=time.time_ns)
+    started_ns: int | None = None
+    ran_ns: int | None = None
+    warm: bool = False
+
+
+@dataclass
 class RunningAttempt:
     """A claimed job in this worker's hands."""
 
@@ -33,6 +46,7 @@ class RunningAttempt:
     kill: asyncio.Event = field(default_factory=asyncio.Event)
     reason: Stop | None = None
     started: bool = False
+    times: AttemptTimes = field(default_factory=AttemptTimes)
 
     def stop(self, reason: Stop) -> None:
         """End it; the first reason stays, except that a lost lease overrules: nothing may be written any more."""
@@ -88,10 +102,13 @@ async def run_attempt(attempt: RunningAttempt, sandboxes: Sandboxes, template: s
         timeout_seconds=job.timeout_seconds,
         payload=job.payload,
         tenant=job.tenant,
+        request_id=job.request_id,
+        trace_id=trace_id(job.traceparent) or "",
     )
 
-    def on_started(_warm: bool, _start_ms: float) -> None:
+    def on_started(warm: bool, _start_ms: float) -> None:
         attempt.started = True
+        attempt.times.started_ns, attempt.times.warm = time.time_ns(), warm
 
     limit = _START_SECONDS + job.timeout_seconds + _KILL_SECONDS
     run = sandboxes.run(request, kill=attempt.kill, on_started=on_started, on_output=attempt.on_output)

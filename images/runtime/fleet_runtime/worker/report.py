@@ -1,11 +1,16 @@
 """What is told of an attempt once its end is written: figures, and a line in the log."""
 
+import time
+
 import structlog
 
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.records import ClaimedJob, Outcome
 from fleet_runtime.telemetry.metrics import WorkerMetrics
+from fleet_runtime.telemetry.traceparent import trace_id
+from fleet_runtime.telemetry.tracing import Tracing
 from fleet_runtime.worker.attempt import Finished, Retried, RunningAttempt, Verdict
+from fleet_runtime.worker.attempt_spans import record_attempt
 
 log = structlog.get_logger()
 
@@ -13,9 +18,10 @@ log = structlog.get_logger()
 class AttemptReport:
     """Reports each attempt once."""
 
-    def __init__(self, metrics: WorkerMetrics) -> None:
-        """Count in these metrics."""
+    def __init__(self, metrics: WorkerMetrics, tracing: Tracing | None) -> None:
+        """Count in these metrics, and record spans where there is a tracing."""
         self._metrics = metrics
+        self._tracing = tracing
 
     def ended(self, attempt: RunningAttempt, verdict: Verdict, status: JobStatus | None) -> None:
         """Report what became of an attempt; `status` is None where it was not this worker's any more."""
@@ -29,6 +35,8 @@ class AttemptReport:
                 self._metrics.failures.labels((outcome and outcome.error_code) or status.value).inc()
         if outcome is not None:
             self._measure(job, outcome)
+        if self._tracing is not None:
+            record_attempt(self._tracing, attempt, status, error, time.time_ns())
         log.info(
             "attempt_ended",
             job=str(job.id),
@@ -36,6 +44,7 @@ class AttemptReport:
             tenant=job.tenant,
             language=job.language,
             request_id=job.request_id,
+            trace_id=trace_id(job.traceparent),
             verdict=type(verdict).__name__.lower(),
             status=status,
             error=error,

@@ -17,6 +17,7 @@ from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import WorkerMetrics
+from fleet_runtime.telemetry.tracing import open_tracing
 from fleet_runtime.worker.pod_sandboxes import PodSandboxes
 from fleet_runtime.worker.worker import Worker
 
@@ -44,7 +45,10 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
     doorbell = make_doorbell(settings, role="worker", templates=[settings.template], registry=metrics.registry)
     pods = PodSandboxes(settings, pod_settings, Fleet(database), metrics) if pod_settings is not None else None
     sandboxes = sandboxes or pods or SandboxdClient(settings.sandboxd_socket)
-    worker = Worker(settings, database, doorbell, sandboxes, metrics, on_drain=pods.drain if pods else None)
+    instance = settings.worker_id
+    tracing = open_tracing(settings.otlp_endpoint, service="fleet-worker", fleet=settings.name, instance=instance)
+    on_drain = pods.drain if pods is not None else None
+    worker = Worker(settings, database, doorbell, sandboxes, metrics, on_drain=on_drain, tracing=tracing)
     sweeper = Sweeper(database, grace_seconds=outage_grace_seconds(settings.lease_renew_seconds))
 
     async def exposition() -> bytes:
@@ -86,6 +90,8 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
         await asyncio.gather(working, *background, return_exceptions=True)
         await stop(observation, observing)
         await database.close()
+        if tracing is not None:
+            await tracing.close()
         log.info("worker_stopped")
 
 

@@ -21,6 +21,7 @@ from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import ClaimedJob
 from fleet_runtime.telemetry.metrics import WorkerMetrics
+from fleet_runtime.telemetry.tracing import Tracing
 from fleet_runtime.worker.attempt import Finished, HandedBack, Retried, RunningAttempt, Stop, Verdict, run_attempt
 from fleet_runtime.worker.live_output import OutputPublisher
 from fleet_runtime.worker.pool_health import PoolHealth
@@ -46,6 +47,7 @@ class Worker:
         sandboxes: Sandboxes,
         metrics: WorkerMetrics,
         on_drain: Callable[[bool], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Put the parts together; `run` starts them.
 
@@ -62,7 +64,7 @@ class Worker:
         self._outcomes = Outcomes(database, worker_id=settings.worker_id)
         self._fleet = Fleet(database)
         self._outputs = OutputPublisher(LiveOutput(database), doorbell)
-        self._report = AttemptReport(metrics)
+        self._report = AttemptReport(metrics, tracing)
         self._running: dict[tuple[UUID, int], RunningAttempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -136,6 +138,7 @@ class Worker:
             self._wake.clear()
             free = self._free_slots()
             if free > 0:
+                began_ns = time.time_ns()
                 try:
                     claimed = await self._claims.claim(free)
                     failures = 0
@@ -145,7 +148,7 @@ class Worker:
                     await asyncio.sleep(min(2.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311
                     continue
                 for job in claimed:
-                    self._start(job)
+                    self._start(job, began_ns)
                 self._more_expected = len(claimed) == free
             with contextlib.suppress(TimeoutError):
                 # Spread out, so that workers which lost the doorbell do not all ask at once.
@@ -157,8 +160,9 @@ class Worker:
             return 0
         return min(self._settings.concurrency, self._health.capacity) - len(self._running)
 
-    def _start(self, job: ClaimedJob) -> None:
+    def _start(self, job: ClaimedJob, claim_began_ns: int) -> None:
         attempt = RunningAttempt(job, on_output=self._outputs.open(job).write)
+        attempt.times.claim_began_ns = claim_began_ns
         self._running[job.id, job.attempt] = attempt
         self._metrics.running.set(len(self._running))
         if job.attempt == 1:
@@ -175,6 +179,7 @@ class Worker:
             except Exception as error:
                 log.exception("attempt_failed", job=str(job.id), attempt=job.attempt)
                 verdict = Retried("worker_failed", f"the worker failed: {type(error).__name__}")
+            attempt.times.ran_ns = time.time_ns()
             await self._write(attempt, verdict)
         finally:
             del self._running[job.id, job.attempt]
