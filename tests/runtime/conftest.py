@@ -1,5 +1,6 @@
 """PostgreSQL for real: one server for the whole run, shared by all test processes, and a database for each test."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -75,7 +77,21 @@ def _new_database(server: Server) -> Generator[str]:
         connection.execute(create)
     yield _database_url(server, name)
     with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        _drop(connection, sql.Identifier(name))
+
+
+def _drop(connection: psycopg.Connection[Any], name: sql.Identifier) -> None:
+    for _ in range(10):
+        try:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        except psycopg.errors.InsufficientPrivilege:
+            # The server cleans up what a test has filled; it ends that by itself for a drop without force.
+            with contextlib.suppress(psycopg.errors.ObjectInUse):
+                connection.execute(sql.SQL("DROP DATABASE {}").format(name))
+                return
+        else:
+            return
+    raise AssertionError(f"the database {name} is in use, and it is not known by whom")
 
 
 @pytest.fixture
