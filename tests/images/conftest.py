@@ -36,7 +36,7 @@ def run_name() -> str:
 
 @pytest.fixture(scope="session")
 def built(daemon: DockerClient, run_name: str) -> Iterator[dict[str, str]]:
-    """The image IDs of the base, the runtime, the sandbox and PostgreSQL, by name."""
+    """The image IDs of the base, the runtime, the sandbox, PostgreSQL and Redis, by name."""
     ensure_base(lambda _: None)
     images = {"base": str(daemon.images.get(TAG).id)}
     tags = {name: f"{run_name}/{name}:1" for name in NAMES}

@@ -10,7 +10,7 @@ from engine.standins.build_run import BuildRunner
 from engine.standins.engine_log import EngineLog, StatusLine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-NAMES = ("runtime", "sandbox", "postgres")
+NAMES = ("runtime", "sandbox", "postgres", "redis")
 """The images that a fleet is built of; each is a folder of images/."""
 
 

@@ -9,7 +9,7 @@ from image_builds import CHECKOUT
 
 IMAGES = CHECKOUT / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
-SCRIPTS = sorted(IMAGES.glob("postgres/postgres-*"))
+SCRIPTS = sorted([*IMAGES.glob("postgres/postgres-*"), *IMAGES.glob("redis/redis-*")])
 PROGRAMS = Path(sys.executable).parent
 
 
