@@ -12,10 +12,13 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
+from egress_fixtures import authority, internet, running, sandbox, upstream
 from fleet_runtime.sandboxd.oci_images import Images
 from made_sandboxes import DockerMade, OciMade
 from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon
 from sandbox_image import BASE, IMAGE, build_sandbox_image
+
+__all__ = ["authority", "internet", "running", "sandbox", "upstream"]
 
 BACKENDS = ("docker", "oci")
 RUNTIMES = ("runc", "runsc")

@@ -17,6 +17,7 @@ _REFUSED: tuple[tuple[Network, str], ...] = tuple(
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "a carrier's own (CGNAT)"),
         ("127.0.0.0/8", "loopback"),
+        ("168.63.129.16/32", "Azure's own services, on every host there"),
         ("169.254.0.0/16", "link-local, where metadata services are"),
         ("172.16.0.0/12", "private"),
         ("192.0.0.0/24", "special purpose"),
