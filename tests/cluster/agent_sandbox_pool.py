@@ -126,8 +126,13 @@ def _install(cluster: Cluster) -> list[str]:
     given = yaml.safe_load(DEFINITIONS.read_text(encoding="utf-8"))
     cluster("apply", "--server-side", "--force-conflicts", "-f", "-", given=given)
     names = [one["metadata"]["name"] for one in given["items"]]
-    cluster("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in names))
+    until(lambda: all(_established(cluster, name) for name in names), 60, "the server to serve them")
     return names
+
+
+def _established(cluster: Cluster, name: str) -> bool:
+    conditions = cluster.get("crd", name).get("status", {}).get("conditions") or ()
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
 def collected(pool: AgentSandboxPool) -> None:
