@@ -1,9 +1,9 @@
 """One job as the runner receives it (fleet_runtime/payload.py is the other side), and its files."""
 
-import json
 import os
 import struct
 
+from fleet_sandbox import plain_json
 from fleet_sandbox.first import MAIN_FILES
 
 LENGTH = struct.Struct(">I")
@@ -20,7 +20,7 @@ class Job:
         """Check every length and path again: this side trusts no other."""
         try:
             (length,) = LENGTH.unpack_from(payload)
-            manifest = json.loads(bytes(payload[LENGTH.size : LENGTH.size + length]))
+            manifest = plain_json.loads(str(payload[LENGTH.size : LENGTH.size + length], "utf-8"))
             self.language = str(manifest["language"])
             stdin_bytes = manifest["stdin_bytes"]
             sizes = [manifest["code_bytes"], stdin_bytes or 0, *(size for _, size in manifest["files"])]

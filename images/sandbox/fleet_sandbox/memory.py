@@ -3,10 +3,11 @@
 A kernel on which one of these ways does not work takes the faults later; nothing else changes.
 """
 
+import _signal  # pyright: ignore[reportMissingImports] - signal itself would load more
 import contextlib
-import ctypes
 import os
-import signal
+
+from fleet_sandbox import library
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ENTRY_BYTES = 8
@@ -16,7 +17,7 @@ _MADV_POPULATE_WRITE = 23
 
 def touch(pid: int) -> None:
     """Write every page of a child's memory that is there, with what it holds; the child stands still meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, _signal.SIGSTOP)
     os.waitpid(pid, os.WUNTRACED)
     try:
         with contextlib.suppress(OSError):
@@ -28,14 +29,13 @@ def touch(pid: int) -> None:
             for descriptor in descriptors:
                 os.close(descriptor)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, _signal.SIGCONT)
 
 
 def touch_own() -> None:
     """Do the same for the calling process."""
-    library = ctypes.CDLL(None)
     for start, end in _writable(os.getpid()):
-        library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_POPULATE_WRITE)
+        library.call("madvise", start, end - start, _MADV_POPULATE_WRITE)
 
 
 def _writable(pid: int) -> list[tuple[int, int]]:
@@ -50,13 +50,12 @@ def _present(pagemap: int, start: int, end: int) -> list[tuple[int, int]]:
     """Return the parts of a range that are in memory."""
     entries = os.pread(pagemap, (end - start) // _PAGE * _ENTRY_BYTES, start // _PAGE * _ENTRY_BYTES)
     found: list[tuple[int, int]] = []
-    for index in range(len(entries) // _ENTRY_BYTES):
-        entry = int.from_bytes(entries[index * _ENTRY_BYTES : (index + 1) * _ENTRY_BYTES], "little")
-        address = start + index * _PAGE
-        if not entry >> _PRESENT_BIT & 1:
-            continue
-        if found and found[-1][1] == address:
-            found[-1] = (found[-1][0], address + _PAGE)
-        else:
-            found.append((address, address + _PAGE))
+    address = start
+    for entry in memoryview(entries).cast("Q"):
+        if entry >> _PRESENT_BIT & 1:
+            if found and found[-1][1] == address:
+                found[-1] = (found[-1][0], address + _PAGE)
+            else:
+                found.append((address, address + _PAGE))
+        address += _PAGE
     return found

@@ -15,14 +15,12 @@ result. On its output: R ready, X refused (nothing ran), S started, 1 and 2 outp
 answered after it.
 """
 
-import ctypes
-import json
+import _signal  # pyright: ignore[reportMissingImports] - signal itself would load more
 import os
 import select
-import signal
 import time
 
-from fleet_sandbox import limits, memory, usage
+from fleet_sandbox import library, limits, memory, plain_json, usage
 from fleet_sandbox.budget import CpuBudget
 from fleet_sandbox.frames import receive, send
 from fleet_sandbox.job import Job, JobError
@@ -33,26 +31,26 @@ HEARD_SECONDS = 10.0
 """How long an ended job's sandbox waits to be taken down, before it goes by itself."""
 
 
-def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: int) -> None:
-    """Wait for a job and see it to its end."""
-    if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0):
+def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: int, *, in_haste: bool) -> None:
+    """Wait for a job and see it to its end; `in_haste` means that it is there already."""
+    if library.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0):
         raise OSError("the kernel did not make the runner undumpable")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     # Told to stop it has nothing to lose while it waits; with a job it goes on for as long as it is left to.
-    signal.signal(signal.SIGTERM, _leave)
+    _signal.signal(_signal.SIGTERM, _leave)
     limits.lower(child)
     meter = usage.Usage()
     outputs = (Output(b"1", output_ends[0]), Output(b"2", output_ends[1]))
     os.read(warm, 1)
-    memory.touch(child)
-    memory.touch_own()
+    if not in_haste:
+        memory.touch(child)
+        memory.touch_own()
     wake = wake_on_child(child)
-    send(b"R", b"")
     received = receive()
     if received is None:
         return
     payload, cpu_seconds = received
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
     try:
         job = Job(payload)
         job.write()
@@ -62,22 +60,22 @@ def serve(child: int, stdin: int, output_ends: tuple[int, int], go: int, warm: i
     except OSError as error:
         refuse(f"the job's files cannot be written to its scratch space: {error.strerror}")
         return
-    signal.signal(signal.SIGCHLD, _nothing)
+    _signal.signal(_signal.SIGCHLD, _nothing)
     # A pod that is told to stop lets its job end within the grace period.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
     meter.begin()
     send(b"S", b"")
     os.write(go, (b"0" if job.stdin is None else b"1") + job.language.encode())
     supervisor = Supervisor(child, outputs, wake, None if cpu_seconds is None else CpuBudget(cpu_seconds, meter.cpu))
     supervisor.feed(stdin, job.stdin)
     report = supervisor.run()
-    send(b"E", json.dumps({**report, **meter.end()}).encode())
+    send(b"E", plain_json.dumps({**report, **meter.end()}).encode())
     stay_until_heard()
 
 
 def refuse(message: str) -> None:
     """Say that nothing of the job was started, and why."""
-    send(b"X", json.dumps({"code": "invalid_request", "message": message}).encode())
+    send(b"X", plain_json.dumps({"code": "invalid_request", "message": message}).encode())
     stay_until_heard()
 
 
@@ -108,8 +106,8 @@ def wake_on_child(child: int) -> int:
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     os.set_blocking(write_end, False)
-    signal.signal(signal.SIGCHLD, child_lost)
-    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    _signal.signal(_signal.SIGCHLD, child_lost)
+    _signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     return read_end
 
 

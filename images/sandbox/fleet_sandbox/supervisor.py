@@ -1,9 +1,9 @@
 """Sees one job's processes to their end, and passes on what they write."""
 
+import _signal  # pyright: ignore[reportMissingImports] - signal itself would load more
 import contextlib
 import os
 import select
-import signal
 import time
 
 from fleet_sandbox.budget import CpuBudget
@@ -151,11 +151,13 @@ class Supervisor:
 def kill_everything() -> None:
     """Kill every process of the sandbox but this one; as PID 1 that is what -1 means."""
     with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)
+        os.kill(-1, _signal.SIGKILL)
 
 
 def signal_name(number: int) -> str:
     """Return SIGKILL and so on; real-time signals by number."""
+    import signal
+
     try:
         return signal.Signals(number).name
     except ValueError:

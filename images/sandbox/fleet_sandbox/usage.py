@@ -6,20 +6,19 @@ which is memory. Where there are none (gVisor) the figures are those of the proc
 
 import contextlib
 import os
-import re
 import resource
 
 _CPU = (
-    ("/sys/fs/cgroup/cpu.stat", rb"usage_usec (\d+)", 1e-3),
-    ("/sys/fs/cgroup/cpuacct/cpuacct.usage", rb"(\d+)", 1e-6),
+    ("/sys/fs/cgroup/cpu.stat", b"usage_usec ", 1e-3),
+    ("/sys/fs/cgroup/cpuacct/cpuacct.usage", b"", 1e-6),
 )
 _PEAK = (
-    ("/sys/fs/cgroup/memory.peak", rb"(\d+)", 1.0),
-    ("/sys/fs/cgroup/memory/memory.max_usage_in_bytes", rb"(\d+)", 1.0),
+    ("/sys/fs/cgroup/memory.peak", b"", 1.0),
+    ("/sys/fs/cgroup/memory/memory.max_usage_in_bytes", b"", 1.0),
 )
 _OOM = (
-    ("/sys/fs/cgroup/memory.events", rb"oom_kill (\d+)", 1.0),
-    ("/sys/fs/cgroup/memory/memory.oom_control", rb"oom_kill (\d+)", 1.0),
+    ("/sys/fs/cgroup/memory.events", b"oom_kill ", 1.0),
+    ("/sys/fs/cgroup/memory/memory.oom_control", b"oom_kill ", 1.0),
 )
 
 
@@ -70,12 +69,12 @@ class _Counter:
 
     def __init__(self, sources: tuple[tuple[str, bytes, float], ...]) -> None:
         self._descriptor: int | None = None
-        for path, pattern, factor in sources:
+        for path, word, factor in sources:
             try:
                 self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 continue
-            self._pattern, self._factor = re.compile(pattern), factor
+            self._word, self._factor = word, factor
             if self.read() is not None:
                 return
             os.close(self._descriptor)
@@ -86,7 +85,8 @@ class _Counter:
         if self._descriptor is None:
             return None
         try:
-            found = self._pattern.search(os.pread(self._descriptor, 4096, 0))
-        except OSError:
+            text = os.pread(self._descriptor, 4096, 0)
+            # The figure follows its word, or stands alone.
+            return int(text.partition(self._word)[2].split()[0] if self._word else text) * self._factor
+        except (OSError, ValueError, IndexError):
             return None
-        return int(found[1]) * self._factor if found else None

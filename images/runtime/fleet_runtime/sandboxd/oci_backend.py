@@ -22,8 +22,8 @@ from fleet_runtime.sandboxd.oci_runtime import Process, Runtime, program_of
 
 _REMOVALS_AT_ONCE = 2
 _DEATH_SECONDS = 5.0
-_OWN_USER_NAMESPACE = "runsc"
-"""gVisor puts itself into a user namespace, and its sandbox has a kernel of its own."""
+_GVISOR = "runsc"
+"""It puts itself into a user namespace, and has processes beside the first one."""
 
 
 class OciBackend:
@@ -45,6 +45,7 @@ class OciBackend:
         self._runtimes: dict[str, Runtime] = {}
         self._first_processes: dict[str, Process] = {}
         self._slots: dict[str, int] = {}
+        self._made: dict[str, str] = {}
         self._threads = ThreadPoolExecutor(_REMOVALS_AT_ONCE, "oci-remove")
 
     async def check(self, templates: Mapping[str, SandboxTemplate]) -> Mapping[str, str]:
@@ -95,20 +96,21 @@ class OciBackend:
         return None
 
     async def remove(self, name: str) -> None:
-        """Kill its first process, with which the kernel kills all others, and clear away what is left."""
+        """Kill its first process, with which the kernel kills all others, and clear away what is left.
+
+        What runc would still do after that is what `_clear` does, and starting it takes longer than all the rest. It is
+        left to the runtime where anything else than that is known of a sandbox.
+        """
         first = self._first_processes.pop(name, None)
-        if first is not None:
-            first.kill()
-            with first, contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DEATH_SECONDS):
-                    await first.wait()
-        if (self._runtime_state / name).exists():
+        runtime = self._made.get(name)
+        if first is None or not await _killed(first) or runtime == _GVISOR:
             await self._made_by(name).delete(name)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._clear, name)
         except OSError as error:
             raise BackendError(f"what is left of {name} cannot be removed: {error}") from error
         self._slots.pop(name, None)
+        self._made.pop(name, None)
 
     async def left_over(self, known: Collection[str]) -> list[str]:
         """List what has a bundle, a control group, or is known to the runtime."""
@@ -167,13 +169,14 @@ class OciBackend:
             oom_score=oom_score(),
             egress_folder=self._egress_folders / name,
         )
+        self._made[name] = template.runtime
         (bundle / "runtime").write_text(template.runtime)
         (bundle / "config.json").write_text(json.dumps(config))
         return bundle
 
     def _first_uid(self, name: str, template: SandboxTemplate) -> int | None:
         """Give a sandbox a range of user IDs that no other has while it lives."""
-        if not self._settings.user_namespaces or template.runtime == _OWN_USER_NAMESPACE:
+        if not self._settings.user_namespaces or template.runtime == _GVISOR:
             return None
         taken = set(self._slots.values())
         slot = self._slots[name] = next(number for number in range(len(taken) + 1) if number not in taken)
@@ -184,6 +187,16 @@ class OciBackend:
         for folder in (self._runtime_state / name, self._bundles / name):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(folder)
+
+
+async def _killed(first: Process) -> bool:
+    """End a sandbox by its first process, and say whether it is gone."""
+    first.kill()
+    with first, contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DEATH_SECONDS):
+            await first.wait()
+            return True
+    return False
 
 
 def _said(reading: int) -> str:
