@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,13 @@ class Fleet:
         """Connect, and begin with the small settings."""
         self.client = ClusterClient(Kubeconfig(self.kubeconfig, None, "the test"))
         self.client.connect()
-        self.api = kr8s.api(kubeconfig=str(self.kubeconfig))
         self.settings = small_settings(self.kubeconfig, self.images, self._free_node_port())
         self.write()
+
+    @cached_property
+    def api(self) -> kr8s.Api:
+        """The same for objects of kr8s, whose requests all come from one thread of this process."""
+        return kr8s.api(kubeconfig=str(self.kubeconfig))
 
     def _free_node_port(self) -> int:
         services = self.client.get("/api/v1/services")["items"]

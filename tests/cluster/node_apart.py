@@ -6,6 +6,7 @@ As a program it is `node_apart.py up|down FOLDER`, run inside that namespace: wh
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,11 +18,14 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from engine.cluster import conflicts, removal
+from node_under_test import wait_for
+
+from engine.cluster import conflicts, containers, removal
 from engine.cluster.layout import Layout
 from engine.cluster.node import Node
-from engine.cluster.processes import Process, Supervisor
+from engine.cluster.processes import Process, Supervisor, gone
 from engine.cluster.programs import ensure_programs
+from engine.cluster.removal import mounts_below
 from engine.errors import UserFacingError
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -123,6 +127,26 @@ class NodeApart:
     def processes(self) -> dict[str, Process]:
         """Its running parts by name."""
         return Supervisor(self.layout.processes, self.layout.logs).recorded()
+
+    def lose_power(self) -> None:
+        """Kill every process of it and of its pods at once, and leave what a reboot leaves: its folder, no more."""
+        parts = list(self.processes().values())
+        for process in [*parts, *containers.left_over(self.layout)]:
+            process.send(signal.SIGKILL)
+        assert gone(parts, 10)
+        wait_for(lambda: not self._killed_again(), "no process of a pod is left", 20)
+        for point in mounts_below(self.layout.folder):
+            subprocess.run(["umount", str(point)], check=True, timeout=30)
+        subprocess.run([*self.inside, "iptables-restore"], input=DOCKER_RULES, text=True, check=True, timeout=30)
+        subprocess.run([*self.inside, "iptables", "-t", "mangle", "-F"], check=True, timeout=30)
+        subprocess.run([*self.inside, "ip", "link", "delete", self.layout.interface], check=True, timeout=30)
+        (self.layout.folder / "boot").write_text("another boot")
+
+    def _killed_again(self) -> list[Process]:
+        left = containers.left_over(self.layout)
+        for process in left:
+            process.send(signal.SIGKILL)
+        return left
 
     def remove(self) -> None:
         """Take it away with its network namespace and its folder."""

@@ -124,33 +124,11 @@ def test_after_a_crash_just_the_missing_parts_are_started(
 def test_after_a_reboot_pods_and_data_come_back(node_apart: NodeApart, apart: NodeUnderTest) -> None:
     """Prevents a cluster that a reboot leaves half there: processes, mounts and interface are gone, its data is not."""
     uid, starts = _pod(apart)["metadata"]["uid"], _starts(apart)
-    _as_after_a_reboot(node_apart)
+    node_apart.lose_power()
     assert len(node_apart.up()) == 11
     wait_for(lambda: _pod(apart)["status"]["containerStatuses"][0]["restartCount"] > 0, "the pod's second start")
     _kept(apart, uid)
     assert _starts(apart) == starts + 1
-
-
-def _as_after_a_reboot(node_apart: NodeApart) -> None:
-    place = node_apart.layout
-    parts = list(node_apart.processes().values())
-    for process in [*parts, *containers.left_over(place)]:
-        process.send(signal.SIGKILL)
-    assert gone(parts, 10)
-    wait_for(lambda: not _killed_again(node_apart), "no process of a pod is left", 20)
-    for point in mounts_below(place.folder):
-        subprocess.run(["umount", str(point)], check=True, timeout=30)
-    subprocess.run([*node_apart.inside, "iptables-restore"], input=DOCKER_RULES, text=True, check=True, timeout=30)
-    subprocess.run([*node_apart.inside, "iptables", "-t", "mangle", "-F"], check=True, timeout=30)
-    subprocess.run([*node_apart.inside, "ip", "link", "delete", place.interface], check=True, timeout=30)
-    (place.folder / "boot").write_text("another boot")
-
-
-def _killed_again(node_apart: NodeApart) -> list[Any]:
-    left = containers.left_over(node_apart.layout)
-    for process in left:
-        process.send(signal.SIGKILL)
-    return left
 
 
 def test_another_checkout_is_told_whose_cluster_runs(
