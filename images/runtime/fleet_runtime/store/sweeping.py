@@ -1,22 +1,24 @@
 """Putting back what nobody holds any more, and removing what has expired. Any number of processes may sweep at once."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import LiteralString
 from uuid import UUID
 
-from fleet_runtime.database import Database
+from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.store.backoff import BACKOFF
 from fleet_runtime.store.claim_statement import TODAY
+from fleet_runtime.store.database_clock import DatabaseClock
 
-# After a restart of the database every lease may look expired, because none could be renewed while it was down: whoever
-# still works gets one round of renewals first.
+# The second condition is for a clock that jumps between the question for the time and this statement.
 _EXPIRED_LEASES: LiteralString = f"""
 WITH expired AS (
     SELECT id, CASE WHEN cancel_requested THEN 'cancelled'
                     WHEN failures + 1 >= max_attempts THEN 'lost' ELSE 'queued' END AS next_status
     FROM jobs
     WHERE status = 'running' AND lease_expires_at < now()
-      AND pg_postmaster_start_time() + make_interval(secs => %(grace_seconds)s) < now()
+      AND now() < %(latest)s
     LIMIT 500 FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs SET
@@ -32,6 +34,16 @@ UPDATE jobs SET
 FROM expired WHERE jobs.id = expired.id
 RETURNING jobs.id, jobs.status, jobs.worker_id
 """  # noqa: S608 - literals only
+
+# Of a clock that was set back: a dead worker's lease, or a job's next attempt, would else be hours away.
+_FAR_LEASES = """
+UPDATE jobs SET lease_expires_at = now() + make_interval(secs => %(most_seconds)s)
+WHERE status = 'running' AND lease_expires_at > now() + make_interval(secs => %(most_seconds)s)
+"""
+_FAR_ATTEMPTS = """
+UPDATE jobs SET available_at = now()
+WHERE status = 'queued' AND available_at > now() + make_interval(secs => %(most_seconds)s)
+"""
 
 _EXPIRED_RESULTS = """
 WITH due AS (
@@ -80,21 +92,41 @@ _RECONNECT_SECONDS = 5.0
 
 
 def outage_grace_seconds(lease_renew_seconds: float) -> float:
-    """Return how long leases are left alone after the database has started: to reconnect, and for a late renewal."""
+    """Return how long leases are left alone after the database was away: to reconnect, and for a late renewal."""
     return _RECONNECT_SECONDS + 1.5 * lease_renew_seconds
 
 
 class Sweeper:
     """The part of the store that needs nobody to ask for it."""
 
-    def __init__(self, database: Database, *, grace_seconds: float) -> None:
-        """Leave leases alone for `grace_seconds` after the database has started: longer than one renewal."""
+    def __init__(
+        self, database: Database, *, grace_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Leave leases alone for `grace_seconds`, longer than one renewal, where the database's time is in doubt."""
         self._database = database
-        self._grace_seconds = grace_seconds
+        self._clock = clock
+        self._database_clock = DatabaseClock(grace_seconds, clock)
+        self._far = {"most_seconds": max(120.0, 6 * grace_seconds)}
 
     async def sweep(self) -> Swept:
-        """Do one round, bounded to 500 jobs of each kind."""
-        leases = await self._database.tuples(_EXPIRED_LEASES, {"grace_seconds": self._grace_seconds})
+        """Do one round, bounded to 500 jobs of each kind. Raises DatabaseAway."""
+        try:
+            return await self._sweep()
+        except DatabaseAway:
+            self._database_clock.away()
+            raise
+
+    async def _sweep(self) -> Swept:
+        asked = self._clock()
+        ((now,),) = await self._database.tuples("SELECT now()", {})
+        latest = self._database_clock.latest(asked, now)
+        leases: list[tuple[UUID, str, str]] = []
+        if latest is not None:
+            if self._database_clock.went_back:
+                await self._database.tuples(_FAR_LEASES, self._far)
+                await self._database.tuples(_FAR_ATTEMPTS, self._far)
+                self._database_clock.went_back = False
+            leases = await self._database.tuples(_EXPIRED_LEASES, {"latest": latest})
         expired = await self._database.tuples(_EXPIRED_RESULTS, {})
         forgotten = await self._database.tuples(_TOMBSTONES, {})
         await self._database.tuples(_OLD_WORKERS, {})
