@@ -15,7 +15,7 @@ WARM_MODULES = ("collections", "datetime", "functools", "json", "math", "random"
 """What most Python jobs import. Each costs every sandbox memory and every job a longer exit."""
 READY = b"R\0\0\0\0"
 """The frame that says so (frames.py)."""
-HASTE_MILLISECONDS = 10
+HASTE_MILLISECONDS = 25
 """How soon after that word a waiting job is there."""
 EGRESS_SOCKET = "/run/egress/proxy.sock"
 """Mounted in sandboxes of templates with egress."""
