@@ -19,6 +19,8 @@ from agent_fleet import (
 )
 from agent_fleet.kubernetes.platform import KEDA_NAMESPACE
 
+from architectures.budgets import budget_args
+from architectures.collector import open_way_to_collector
 from architectures.foundation import Foundation
 from architectures.images import ClusterImages
 from architectures.names import (
@@ -83,6 +85,7 @@ def declare_system(
     if queues is not None:
         space["pod_identity_enabled"] = foundation.pod_identity_enabled
         space["egress"] = [EgressArgs(cidr=cidr, ports=[443]) for cidr in queues.cidrs]
+    open_way_to_collector(space, settings)
     namespace = TenantNamespace(system_namespace(fleet), space, opts=on_cluster).namespace
     if outside is None:
         database = _database(fleet, settings, foundation, images, namespace, on_cluster)
@@ -95,6 +98,8 @@ def declare_system(
     before_api: list[pulumi.Resource] = []
     if doorbell is not None:
         args["doorbell"] = doorbell
+    if settings.telemetry.otlp_endpoint is not None:
+        args["otlp_endpoint"] = settings.telemetry.otlp_endpoint
     if queues is not None:
         # A pod that starts before its role is bound to it runs without it for ever.
         identity = foundation.identity(api_name(fleet), system_namespace(fleet), "api")
@@ -200,6 +205,7 @@ def _api_args(
             for agent_type, pool in team.pools.items()
         ],
         "teams": list(settings.teams),
+        "budgets": budget_args({name: team.budget for name, team in settings.teams.items()}),
         "replicas": settings.api.replicas,
         "api": api_limits(settings),
         "longest_job_seconds": settings.limits.task_timeout_seconds,

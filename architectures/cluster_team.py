@@ -18,6 +18,7 @@ from agent_fleet import (
 from agent_fleet.kubernetes.agent_routing import WAYPOINT
 
 from architectures.cluster_system import FleetSystem, api_limits
+from architectures.collector import open_way_to_collector
 from architectures.foundation import Foundation
 from architectures.images import ClusterImages
 from architectures.names import (
@@ -108,6 +109,7 @@ def _pools_namespace_args(
         args["database_cidrs"] = system.database_cidrs
     else:
         args["database_namespace"] = system_namespace(fleet)
+    open_way_to_collector(args, settings)
     return args
 
 
@@ -188,6 +190,8 @@ def _pool(
     }
     if system.doorbell is not None:
         args["doorbell"] = system.doorbell
+    if settings.telemetry.otlp_endpoint is not None:
+        args["otlp_endpoint"] = settings.telemetry.otlp_endpoint
     if place.workspace is not None:
         args["workspace_claim"] = place.workspace
     # The role is bound before the first pod starts: a pod without it would run without it for ever.

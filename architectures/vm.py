@@ -16,6 +16,7 @@ from agent_fleet import (
     SandboxEgressArgs,
 )
 
+from architectures.budgets import budget_args
 from architectures.host_certificates import ca_bundle
 from settings.model import Settings
 
@@ -72,6 +73,7 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
             "result_ttl_seconds": settings.api.result_ttl_seconds,
             "tombstone_ttl_seconds": settings.api.tombstone_ttl_seconds,
             "queue_limit": settings.api.queue_limit,
+            "budgets": budget_args(settings.tenants),
         },
         "workers": {
             "count": settings.workers.count,
@@ -96,6 +98,8 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
         args["sandbox"]["cpu_seconds"] = settings.sandbox.cpu_seconds
     if settings.sandbox.egress.domains:
         args["egress"] = _egress(settings)
+    if settings.telemetry.otlp_endpoint is not None:
+        args["otlp_endpoint"] = settings.telemetry.otlp_endpoint
     if images.redis is not None:
         redis = Redis(f"{fleet}-redis", {"fleet": fleet, "image": images.redis, "network": network.backend})
         args["doorbell"] = {"kind": "redis", "url": redis.url}

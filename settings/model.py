@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from settings.aws_model import Aws
+from settings.budget_model import Budget
 from settings.cluster_model import AgentTypes, Cluster, ContainerLimits, Exposure, Platform, Team, Workspace
 from settings.doorbell_model import Doorbell
 from settings.egress_model import Egress
 from settings.scope import CLUSTER_ONLY, EKS_ONLY, VM_ONLY, vm_only, vm_only_because
+from settings.telemetry_model import Telemetry
 from settings.values import (
     ImageByDigest,
     ImageName,
@@ -23,6 +25,7 @@ from settings.values import (
     Number,
     RegistryAddress,
     Section,
+    TenantName,
     WholeNumber,
     by_name,
     distinct,
@@ -212,7 +215,12 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     database: Database = Database()
     doorbell: Doorbell = Doorbell()
+    telemetry: Telemetry = Telemetry()
     images: Images = Images()
+    tenants: Annotated[
+        dict[TenantName, Budget], AfterValidator(by_name), Field(json_schema_extra={"x-name": "tenant"})
+    ] = Field(default={}, json_schema_extra=vm_only("fleet.teams.<team>.budget"))
+    """Budgets of tenants by their names. A tenant that is not here has none, or that which `tenants set` gives it."""
     teams: Annotated[dict[Name, Team], AfterValidator(by_name), Field(json_schema_extra={"x-name": "team"})] = Field(
         default={}, json_schema_extra=CLUSTER_ONLY
     )

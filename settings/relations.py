@@ -18,6 +18,7 @@ from settings.eks_relations import (
 )
 from settings.memory_relations import memory_violations
 from settings.model import Settings
+from settings.telemetry_relations import telemetry_violations
 from settings.violation import Violation
 
 
@@ -134,6 +135,7 @@ def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
             if sentence is not None:
                 yield Violation(relation.keys[0], sentence, relation.keys[1:])
     yield from doorbell_violations(settings)
+    yield from telemetry_violations(settings)
     if settings.architecture == "vm":
         yield from egress_violations(settings)
     if settings.architecture == "cluster":

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from agent_fleet.docker.host_network import HostNetwork, HostNetworkArgs
     from agent_fleet.docker.redis import Redis, RedisArgs
     from agent_fleet.doorbell import DoorbellArgs
-    from agent_fleet.execution_args import ApiArgs, ExecutionServiceArgs, SandboxArgs, WorkerArgs
+    from agent_fleet.execution_args import (
+        ApiArgs,
+        ExecutionServiceArgs,
+        SandboxArgs,
+        TenantBudgetArgs,
+        WorkerArgs,
+    )
     from agent_fleet.image import AgentImage, AgentImageArgs, PulledImage, PulledImageArgs
     from agent_fleet.kubernetes.agent_pool import AgentPool
     from agent_fleet.kubernetes.agent_pool_args import (
@@ -54,6 +60,7 @@ if TYPE_CHECKING:
     from agent_fleet.kubernetes.sandbox_pool import SandboxPool
     from agent_fleet.kubernetes.sandbox_pool_args import SandboxPoolArgs
     from agent_fleet.kubernetes.tenant_namespace import (
+        CollectorArgs,
         EgressArgs,
         TenantNamespace,
         TenantNamespaceArgs,
@@ -79,6 +86,7 @@ __all__ = [
     "ClusterDatabaseArgs",
     "ClusterRedis",
     "ClusterRedisArgs",
+    "CollectorArgs",
     "ConnectionLimitsArgs",
     "ContainerLimitsArgs",
     "Database",
@@ -139,6 +147,7 @@ __all__ = [
     "SandboxScalingArgs",
     "SharedWorkspace",
     "SharedWorkspaceArgs",
+    "TenantBudgetArgs",
     "TenantNamespace",
     "TenantNamespaceArgs",
     "WaypointArgs",
@@ -204,6 +213,7 @@ _HOMES = {
         "ApiArgs",
         "ExecutionServiceArgs",
         "SandboxArgs",
+        "TenantBudgetArgs",
         "WorkerArgs",
     ),
     "image": (
@@ -271,6 +281,7 @@ _HOMES = {
     "kubernetes.sandbox_pool": ("SandboxPool",),
     "kubernetes.sandbox_pool_args": ("SandboxPoolArgs",),
     "kubernetes.tenant_namespace": (
+        "CollectorArgs",
         "EgressArgs",
         "TenantNamespace",
         "TenantNamespaceArgs",

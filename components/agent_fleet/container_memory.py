@@ -21,6 +21,10 @@ _DOORBELL_MEBIBYTES = {"redis": 16, "sqs": 8}
 """What the library of a doorbell takes in either: 14.5 MB for Redis, 4 MB for SQS and its connections."""
 
 
+TRACING_MEBIBYTES = 16
+"""What tracing takes in either: 7.6 MB for its libraries and their thread, and the spans that wait to be sent."""
+
+
 def doorbell_memory(kind: str) -> int:
     """The mebibytes that a doorbell of this kind adds to the API and to the worker; PostgreSQL's adds none."""
     return _DOORBELL_MEBIBYTES.get(kind, 0)

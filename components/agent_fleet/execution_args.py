@@ -28,8 +28,26 @@ class ApiLimits(TypedDict):
     """Queued jobs per tenant, above which the API answers 429."""
 
 
+class TenantBudgetArgs(TypedDict):
+    """What one tenant may use; over it, its jobs wait in the queue. What is left out is not limited."""
+
+    tenant: str
+    """The tenant's name: on a cluster the team's."""
+    max_concurrent: NotRequired[int]
+    """Jobs that run at once."""
+    jobs_per_minute: NotRequired[int]
+    """Jobs that begin: so many at once after a quiet minute, so many a minute in the long run."""
+    jobs_per_day: NotRequired[int]
+    """Jobs that begin on one day (UTC)."""
+    cpu_seconds_per_day: NotRequired[int]
+    """Processor time of jobs that end on one day (UTC)."""
+
+
 class ApiArgs(ApiLimits):
     """The API: what it listens on and what it accepts."""
+
+    budgets: NotRequired[list[TenantBudgetArgs]]
+    """The budgets of tenants. Default: none."""
 
     bind_address: pulumi.Input[str]
     """The host's IP address that the port is published on. Any but a loopback address exposes plain HTTP."""
@@ -101,6 +119,9 @@ class ExecutionServiceArgs(TypedDict):
     """The Docker host's own socket, for sandboxd alone. A plain path."""
     log_level: pulumi.Input[str]
     """`debug`, `info`, `warning` or `error`."""
+    otlp_endpoint: NotRequired[pulumi.Input[str]]
+    """The URL of a collector that takes spans by OTLP over HTTP; workers then join the frontend network, to reach it.
+    Left out: no spans are made."""
     api: ApiArgs
     """The API."""
     workers: WorkerArgs

@@ -11,7 +11,7 @@ import pulumi
 
 from agent_fleet.container_memory import large_bodies
 from agent_fleet.doorbell import DoorbellVariables
-from agent_fleet.execution_args import ApiLimits, ExecutionServiceArgs, WorkerLimits
+from agent_fleet.execution_args import ApiLimits, ExecutionServiceArgs, TenantBudgetArgs, WorkerLimits
 from agent_fleet.inputs import applied, json_text
 from agent_fleet.sandbox_spec import SandboxSpec, whole_number
 from agent_fleet.workload import (
@@ -63,6 +63,8 @@ class Program:
     database_url: pulumi.Input[str]
     log_level: pulumi.Input[str]
     doorbell: DoorbellVariables
+    otlp_endpoint: pulumi.Input[str] | None = None
+    """The collector that spans go to; None where none are made."""
     """What wakes the workers."""
 
 
@@ -89,6 +91,7 @@ def api_workload(
     limits: ApiLimits,
     *,
     keys: pulumi.Input[str] | None,
+    budgets: Sequence[TenantBudgetArgs] | None,
     resources: Resources = _API_RESOURCES,
     routing: Mapping[str, pulumi.Input[str]] | None = None,
     ready_path: str = "/ready",
@@ -98,9 +101,9 @@ def api_workload(
 ) -> Workload:
     """The API: the only one that is reached from outside, and without a way to run code.
 
-    `keys` are the bootstrap keys that it keeps, None where another API of the fleet does; `routing` says which pool's
-    jobs it takes, by default those of the one template that there is. `ready_path` says by what it is routed to:
-    `/ready` while its jobs can be run, `/accepting` while they can be queued.
+    `keys` are the bootstrap keys and `budgets` the tenants' budgets that it keeps, None where another API of the fleet
+    does; `routing` says which pool's jobs it takes, by default those of the one template that there is. `ready_path`
+    says by what it is routed to: `/ready` while its jobs can be run, `/accepting` while they can be queued.
     """
     secrets: dict[str, pulumi.Input[str]] = _common_secrets(program)
     if keys is not None:
@@ -129,6 +132,7 @@ def api_workload(
             "FLEET_TOMBSTONE_TTL_SECONDS": _number(limits["tombstone_ttl_seconds"]),
             "FLEET_QUEUE_LIMIT": _number(limits["queue_limit"]),
             "FLEET_LARGE_BODIES": _number(applied(whole_number(resources.memory_mebibytes), large_bodies)),
+            **({} if budgets is None else {"FLEET_TENANT_BUDGETS": json_text(budgets)}),
             **(routing or {}),
         },
         secret_environment=secrets,
@@ -216,7 +220,8 @@ def sandboxd_workload(
 
 
 def _common(program: Program) -> Mapping[str, pulumi.Input[str]]:
-    return {"FLEET_LOG_LEVEL": program.log_level, "FLEET_NAME": program.fleet, **program.doorbell.environment}
+    told = {"FLEET_LOG_LEVEL": program.log_level, "FLEET_NAME": program.fleet, **program.doorbell.environment}
+    return told if program.otlp_endpoint is None else {**told, "FLEET_OTLP_ENDPOINT": program.otlp_endpoint}
 
 
 def _common_secrets(program: Program) -> dict[str, pulumi.Input[str]]:

@@ -93,6 +93,7 @@ class ExecutionService(pulumi.ComponentResource):
                     _program(args),
                     args["api"],
                     keys=bootstrap_keys([key]),
+                    budgets=args["api"].get("budgets", []),
                     published=Publication(address=args["api"]["bind_address"], port=args["api"]["port"]),
                     networks=(args["frontend_network"], args["backend_network"]),
                 ),
@@ -110,7 +111,7 @@ class ExecutionService(pulumi.ComponentResource):
                         _program(args),
                         args["workers"],
                         socket_worker(run_volume.name),
-                        networks=(args["backend_network"],),
+                        networks=_worker_networks(args),
                     ),
                     args["fleet"],
                 ),
@@ -121,6 +122,12 @@ class ExecutionService(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "api_key": self.api_key})
 
 
+def _worker_networks(args: ExecutionServiceArgs) -> tuple[pulumi.Input[str], ...]:
+    # The backend has no way out, and the collector is outside.
+    backend = args["backend_network"]
+    return (backend, args["frontend_network"]) if "otlp_endpoint" in args else (backend,)
+
+
 def _program(args: ExecutionServiceArgs) -> Program:
     return Program(
         fleet=args["fleet"],
@@ -128,6 +135,7 @@ def _program(args: ExecutionServiceArgs) -> Program:
         database_url=args["database_url"],
         log_level=args["log_level"],
         doorbell=doorbell_variables(args.get("doorbell")),
+        otlp_endpoint=args.get("otlp_endpoint"),
     )
 
 

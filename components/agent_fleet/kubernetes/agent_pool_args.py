@@ -130,6 +130,8 @@ class AgentPoolArgs(TypedDict):
     """`host:port`s that no sandbox may reach, beside the metadata address and the API server. Default: none."""
     log_level: NotRequired[pulumi.Input[str]]
     """`debug`, `info` (the default), `warning` or `error`."""
+    otlp_endpoint: NotRequired[pulumi.Input[str]]
+    """The URL of a collector that takes spans by OTLP over HTTP; the namespace must allow it. Default: none."""
     settings: NotRequired[dict[str, pulumi.Input[str]]]
     """More variables for the worker, for example a proxy's URL (G5). Never a secret."""
     routed_seconds: NotRequired[int]

@@ -84,12 +84,14 @@ def _workload(args: FleetApiArgs, keys: list[ApiKey]) -> Workload:
         database_url=args["database_url"],
         log_level=args.get("log_level", "info"),
         doorbell=doorbell_variables(args.get("doorbell")),
+        otlp_endpoint=args.get("otlp_endpoint"),
     )
     return api_workload(
         args["fleet"],
         program,
         api_limits(args.get("api", {}), args.get("longest_job_seconds", DEFAULT_LONGEST_JOB_SECONDS)),
         keys=bootstrap_keys(keys),
+        budgets=args.get("budgets", []),
         resources=_resources(args.get("resources", {})),
         routing={"FLEET_POOLS": json.dumps(args["pools"])},
         # Jobs are queued and results kept while no worker is there, as when every pool is scaled to none.

@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from agent_fleet.doorbell import DoorbellArgs
+from agent_fleet.execution_args import TenantBudgetArgs
 from agent_fleet.kubernetes.agent_pool_args import ApiLimitsArgs, PodResourcesArgs
 
 
@@ -52,6 +53,8 @@ class FleetApiArgs(TypedDict):
     """The fleet's pools."""
     teams: list[str]
     """The teams; each gets an API key."""
+    budgets: NotRequired[list[TenantBudgetArgs]]
+    """The teams' budgets. Default: none."""
     replicas: NotRequired[pulumi.Input[int]]
     """Pods; with `autoscaled` those that it starts with. Default 2."""
     autoscaled: NotRequired[bool]
@@ -93,3 +96,5 @@ class FleetApiArgs(TypedDict):
     """`IfNotPresent` (the default, images being named by digest), `Always`, or `Never` for imported images."""
     log_level: NotRequired[pulumi.Input[str]]
     """`debug`, `info` (the default), `warning` or `error`."""
+    otlp_endpoint: NotRequired[pulumi.Input[str]]
+    """The URL of a collector that takes spans by OTLP over HTTP; the namespace must allow it. Default: none."""

@@ -60,6 +60,7 @@ def pool_workloads(args: AgentPoolArgs) -> tuple[Workload, Workload]:
         database_url=args["database_url"],
         log_level=args.get("log_level", "info"),
         doorbell=doorbell_variables(args.get("doorbell")),
+        otlp_endpoint=args.get("otlp_endpoint"),
     )
     resources = pod_resources(args.get("resources", {}), containers=2)
     api = api_workload(
@@ -68,6 +69,7 @@ def pool_workloads(args: AgentPoolArgs) -> tuple[Workload, Workload]:
         api_limits(args.get("api", {}), longest_job_seconds),
         # The fleet's own API keeps the keys: one that is missing here would be revoked there.
         keys=None,
+        budgets=None,
         resources=resources,
         routing={
             "FLEET_TEMPLATE": pool_template(args),

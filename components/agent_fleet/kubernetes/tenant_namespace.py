@@ -23,6 +23,15 @@ class EgressArgs(TypedDict):
     """TCP ports."""
 
 
+class CollectorArgs(TypedDict):
+    """A collector of spans inside the cluster."""
+
+    namespace: str
+    """Where it runs."""
+    port: int
+    """The TCP port that its pods listen on."""
+
+
 class WaypointArgs(TypedDict):
     """The pod through which Istio's ambient mesh routes a team's requests."""
 
@@ -68,6 +77,8 @@ class TenantNamespaceArgs(TypedDict):
     """Whether the namespace is in Istio's ambient mesh, whose traffic comes on port 15008. Default: no."""
     waypoint: NotRequired[WaypointArgs]
     """The waypoint in the namespace, for `pools` in the ambient mesh. Default: none."""
+    collector: NotRequired[CollectorArgs]
+    """The collector inside the cluster that the pods send spans to. Default: none."""
     egress: NotRequired[list[EgressArgs]]
     """What else the pods may connect to. Default: nothing."""
 
@@ -83,6 +94,7 @@ _NOT_FOR_SANDBOXES = (
     "pod_identity_enabled",
     "ambient_mesh_enabled",
     "waypoint",
+    "collector",
     "egress",
 )
 
@@ -179,6 +191,8 @@ def _policies(purpose: str, args: TenantNamespaceArgs) -> dict[str, k8s.networki
         name, pools = waypoint["name"], selector_labels(args["fleet"], "pool")
         found["allow-waypoint"] = mesh_traffic.waypoint_to_its_targets(args["fleet"], name, waypoint["api_namespace"])
         found["allow-from-waypoint"] = mesh_traffic.ingress_from_waypoints(name, pools)
+    if (collector := args.get("collector")) is not None:
+        found["allow-collector"] = traffic.to_namespace(collector["namespace"], collector["port"], mesh=mesh)
     for number, egress in enumerate(args.get("egress", []), start=1):
         found[f"allow-egress-{number}"] = traffic.to_addresses([egress["cidr"]], list(egress["ports"]))
     return found

@@ -77,6 +77,12 @@ def redis(fleet: str, namespace: str, *, mesh: bool = False) -> _Spec:
     return _egress([peer], _ports([REDIS_PORT, MESH_PORT] if mesh else [REDIS_PORT]))
 
 
+def to_namespace(namespace: str, port: int, *, mesh: bool = False) -> _Spec:
+    """Connections to one port of the pods of a namespace."""
+    peers = [_Peer(namespace_selector=namespaces_named([namespace]))]
+    return _egress(peers, _ports([port, MESH_PORT] if mesh else [port]))
+
+
 def to_addresses(cidrs: list[str], ports: list[int]) -> _Spec:
     """Connections to these addresses, never to one that serves a machine's own metadata."""
     return _egress([_address(cidr) for cidr in cidrs], _ports(ports))
