@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from settings.budget_model import Budget
 from settings.scope import EKS_ONLY, EXISTING_ONLY
 from settings.values import (
     HostName,
@@ -171,6 +172,8 @@ class Team(Section):
     quota: Quota | None = None
     """Of the namespace with its pools. Left out: H8's figures, or what the pools need at their maximum where that is
     more. Given: refused if the pools at their maximum would not fit."""
+    budget: Budget | None = None
+    """What the team's jobs may use. Left out: not limited, or as an operator sets it by `tenants set`."""
     sandbox_quota: Quota | None = None
     """Of the namespace with its sandboxes. Left out: the same for the sandboxes."""
 

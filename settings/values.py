@@ -90,6 +90,14 @@ Name = Annotated[
     ),
 ]
 """Of a team or an agent type: a DNS label, because Kubernetes objects are called so."""
+TenantName = Annotated[
+    str,
+    text(
+        r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "a tenant's name: up to 63 small letters, digits and hyphens, no hyphen first or last",
+    ),
+]
+"""Of a tenant of the API, which on a cluster is a team."""
 KubernetesName = Annotated[
     str,
     text(

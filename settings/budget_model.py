@@ -1,0 +1,19 @@
+"""What a tenant may use: the same on every architecture."""
+
+from pydantic import Field
+
+from settings.values import Section, WholeNumber
+
+
+class Budget(Section):
+    """A tenant's budget. Over it, jobs wait in the queue, and above `fleet.api.queue_limit` the API answers 429. What
+    is left out is not limited. Tenants that have a budget here cannot be given another by `tenants set`."""
+
+    max_concurrent: WholeNumber | None = Field(default=None, ge=1, le=100_000)
+    """Jobs that run at once, over all of the tenant's pools."""
+    jobs_per_minute: WholeNumber | None = Field(default=None, ge=1, le=1_000_000)
+    """Jobs that begin: so many at once after a quiet minute, and so many a minute in the long run."""
+    jobs_per_day: WholeNumber | None = Field(default=None, ge=1, le=1_000_000_000)
+    """Jobs that begin on one day (UTC). A job that runs again because the infrastructure failed counts once."""
+    cpu_seconds_per_day: WholeNumber | None = Field(default=None, ge=1, le=1_000_000_000)
+    """Processor time of jobs that end on one day (UTC). Jobs that run when it is used up run on."""
