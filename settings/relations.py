@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from settings.access_relations import database_violations, exposure_violations, image_violations
+from settings.budget_relations import budget_violations
 from settings.cluster_relations import agent_type_violations, pool_violations, quota_violations, time_violations
 from settings.doorbell_relations import doorbell_violations
 from settings.egress_relations import egress_violations
@@ -136,6 +137,7 @@ def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
                 yield Violation(relation.keys[0], sentence, relation.keys[1:])
     yield from doorbell_violations(settings)
     yield from telemetry_violations(settings)
+    yield from budget_violations(settings)
     if settings.architecture == "vm":
         yield from egress_violations(settings)
     if settings.architecture == "cluster":
