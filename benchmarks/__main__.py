@@ -27,7 +27,6 @@ def _sandbox(image: str, jobs: int) -> Iterator[Figure]:
     for line in output.splitlines():
         found = json.loads(line)
         other = found["compared_with"]
-        theirs = found["ratio"] * found["value"] if other else None
         name = f"{found['figure']}, against {other.partition(',')[0]}" if other else found["figure"]
         yield Figure(
             name,
@@ -35,8 +34,9 @@ def _sandbox(image: str, jobs: int) -> Iterator[Figure]:
             found["unit"],
             "python benchmarks/sandbox.py",
             other,
-            theirs,
+            found["compared_value"],
             found["bar"],
+            more_is_better=found["more_is_better"],
             samples=jobs,
         )
 

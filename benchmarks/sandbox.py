@@ -1,9 +1,11 @@
-"""How long a job on a warm sandbox takes at sandboxd, beside what Docker itself offers for the same image and limits.
+"""How long a job takes at sandboxd, and how many it runs, beside what Docker offers for the same image and limits.
 
-    python benchmarks/sandbox.py --image agent-fleet/sandbox:dev --jobs 300
+    python benchmarks/sandbox.py --image agent-fleet/sandbox:dev --jobs 300 --seconds 20
 
-Prints one JSON object a line: figure, value, unit, compared_with, ratio (theirs divided by ours), bar. Everything is
-measured in turns in one run, because a machine's load changes: one `docker run` and one `docker exec` to ten jobs.
+Prints one JSON object a line: figure, value, unit, compared_with, compared_value, ratio (how many times better ours
+is), bar and more_is_better. Everything is measured in turns in one run, because a machine's load changes: one
+`docker run` and one `docker exec` to ten jobs of each backend, and the throughputs in rounds. The oci backend takes
+root and runc.
 """
 
 import argparse
@@ -11,14 +13,17 @@ import asyncio
 import json
 import math
 import os
-import secrets
-import signal
+import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
+
+# Where this file is run as a program, its folder stands in the project's place.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import docker
 import uvloop
@@ -26,9 +31,13 @@ from docker.errors import ImageNotFound
 from fleet_runtime.payload import encode
 from fleet_runtime.sandboxd.client import RunRequest, SandboxdClient, SandboxLost
 
-MEBIBYTE = 1024 * 1024
+from benchmarks.sandbox_backends import BACKENDS, MEBIBYTE, Measured, sandboxd, unpacked
+
 PROGRAM = "print(6 * 7)"
+PAYLOAD = encode("python", PROGRAM, None, {})
 WARM = 4
+CONCURRENCY = 4
+ROUNDS = 4
 HARDENED = [
     # The image's interpreter turns into the runner where it is process 1.
     "--init",
@@ -48,16 +57,28 @@ HARDENED = [
 ]
 BARS_MS = {"runc": (3.0, 10.0), "runsc": (5.0, 20.0)}
 """p50 and p99 of a warm job on a quiet machine."""
+BARS_MEBIBYTES = {"runc": 22.0, "runsc": 55.0}
+BAR_TIMES_DOCKER_RUN = 5
 
 
 def line(
-    figure: str, value: float, unit: str, compared: tuple[str, float] | None = None, bar: float | None = None
+    figure: str,
+    value: float,
+    unit: str,
+    compared: tuple[str, float] | None = None,
+    bar: float | None = None,
+    *,
+    more_is_better: bool = False,
 ) -> None:
     """Print one figure."""
     with_what, other = compared or (None, None)
-    ratio = round(other / value, 1) if other is not None and value else None
-    record = {"figure": figure, "value": round(value, 2), "unit": unit}
-    print(json.dumps({**record, "compared_with": with_what, "ratio": ratio, "bar": bar}), flush=True)
+    ratio = None
+    if other and value:
+        ratio = round(value / other if more_is_better else other / value, 1)
+    record = {"figure": figure, "value": round(value, 2), "unit": unit, "more_is_better": more_is_better}
+    compared_value = None if other is None else round(other, 2)
+    held = {"compared_with": with_what, "compared_value": compared_value, "ratio": ratio, "bar": bar}
+    print(json.dumps({**record, **held}), flush=True)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -74,7 +95,7 @@ def timed(command: list[str]) -> float:
 
 async def warm(client: SandboxdClient) -> None:
     """Wait until the pool is at rest, so that a job meets neither a start nor a removal."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             try:
                 counts = (await client.count()).templates["default"]
@@ -85,108 +106,150 @@ async def warm(client: SandboxdClient) -> None:
             await asyncio.sleep(0.02)
 
 
-async def measure(options: argparse.Namespace, socket: Path, server: str) -> None:
-    """Run all three in turns and print the figures; `server` is a container to execute in."""
-    client = SandboxdClient(socket)
-    payload = encode("python", PROGRAM, None, {})
-    total: list[float] = []
-    start: list[float] = []
-    cpu: list[float] = []
+async def job(client: SandboxdClient) -> tuple[float, bool]:
+    """Run one; its milliseconds and whether its sandbox was warm."""
+    began = time.perf_counter()
+    result = await client.run(RunRequest("bench", 1, "default", 60, PAYLOAD), kill=asyncio.Event())
+    took = (time.perf_counter() - began) * 1000
+    if result.stdout != b"42\n":
+        raise SystemExit(f"a job gave {result}")
+    return took, result.warm
+
+
+async def latencies(options: argparse.Namespace, measured: list[Measured], server: str) -> None:
+    """Run jobs of all backends and Docker's own ways in turns; `server` is a container to execute in."""
+    total: dict[str, list[float]] = {each.backend: [] for each in measured}
     run: list[float] = []
     execs: list[float] = []
     cold = 0
     for number in range(options.jobs + 10):
-        await warm(client)
-        await asyncio.sleep(options.quiet_seconds)
-        began = time.perf_counter()
-        result = await client.run(RunRequest(f"bench-{number}", 1, "default", 30, payload), kill=asyncio.Event())
-        took = (time.perf_counter() - began) * 1000
-        if result.stdout != b"42\n":
-            raise SystemExit(f"a job gave {result}")
-        # The first few warm the interpreter of sandboxd and of this program.
-        if number >= 10:
-            total.append(took)
-            start.append(result.start_ms)
-            cpu.append(result.cpu_ms or 0.0)
-            cold += not result.warm
+        for each in measured:
+            await warm(each.client)
+            await asyncio.sleep(options.quiet_seconds)
+            took, was_warm = await job(each.client)
+            # The first few warm the interpreter of sandboxd and of this program.
+            if number >= 10:
+                total[each.backend].append(took)
+                cold += not was_warm
         if number % 10 == 9:
-            python = ["--entrypoint=python3", options.image, "-c", PROGRAM]
-            run.append(timed(["docker", "run", "--rm", *HARDENED, f"--runtime={options.runtime}", *python]))
+            run.append(timed(docker_run(options)))
             execs.append(timed(["docker", "exec", server, "python3", "-c", PROGRAM]))
-    name = f"warm python job at sandboxd, {options.runtime}"
-    bars = BARS_MS.get(options.runtime, (None, None))
-    line(
-        f"{name}, p50",
-        statistics.median(total),
-        "ms",
-        ("hardened docker run --rm, p50", statistics.median(run)),
-        bars[0],
-    )
-    line(f"{name}, p50", statistics.median(total), "ms", ("docker exec, p50", statistics.median(execs)), bars[0])
-    line(
-        f"{name}, p99", percentile(total, 0.99), "ms", ("hardened docker run --rm, p99", percentile(run, 0.99)), bars[1]
-    )
-    line(f"{name}, until its code starts, p50", statistics.median(start), "ms")
-    line(f"{name}, processor time in the sandbox, p50", statistics.median(cpu), "ms")
-    line(f"{name}, cold misses", 100 * cold / len(total), "%")
-    line("hardened docker run --rm, p50", statistics.median(run), "ms")
-    line("docker exec, p50", statistics.median(execs), "ms")
+    middle, worst = BARS_MS.get(options.runtime, (None, None))
+    run_p50, run_p99 = statistics.median(run), percentile(run, 0.99)
+    for backend, values in total.items():
+        name = f"warm python job at sandboxd, {named(backend, options)}"
+        line(f"{name}, p50", statistics.median(values), "ms", ("hardened docker run --rm, p50", run_p50), middle)
+        line(f"{name}, p50", statistics.median(values), "ms", ("docker exec, p50", statistics.median(execs)), middle)
+        line(f"{name}, p99", percentile(values, 0.99), "ms", ("hardened docker run --rm, p99", run_p99), worst)
+    line("cold misses of those", 100 * cold / (options.jobs * len(measured)), "%")
+
+
+def docker_run(options: argparse.Namespace) -> list[str]:
+    """The command that Docker itself has for one job."""
+    python = ["--entrypoint=python3", options.image, "-c", PROGRAM]
+    return ["docker", "run", "--rm", *HARDENED, f"--runtime={options.runtime}", *python]
+
+
+async def sustained(options: argparse.Namespace, measured: list[Measured]) -> None:
+    """Keep each of them busy with so many jobs at once, in rounds."""
+    command = docker_run(options)
+
+    async def by_docker() -> None:
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
+        if await process.wait() != 0:
+            raise SystemExit("a docker run failed")
+
+    def by(client: SandboxdClient) -> Callable[[], Awaitable[object]]:
+        return lambda: job(client)
+
+    ways: dict[str, Callable[[], Awaitable[object]]] = {"docker run": by_docker}
+    ways |= {each.backend: by(each.client) for each in measured}
+    counts = dict.fromkeys(ways, 0)
+    spent = dict.fromkeys(ways, 0.0)
+    for _ in range(ROUNDS):
+        for name, one in ways.items():
+            began = time.monotonic()
+            counts[name] += await busy(one, options.seconds / ROUNDS)
+            spent[name] += time.monotonic() - began
+            # What was started for the next job is there before the next one is measured.
+            for each in measured:
+                await warm(each.client)
+    theirs = counts["docker run"] / spent["docker run"]
+    for each in measured:
+        rate = counts[each.backend] / spent[each.backend]
+        name = f"sustained jobs at sandboxd, {CONCURRENCY} at once, {named(each.backend, options)}"
+        bar = BAR_TIMES_DOCKER_RUN * theirs if each.backend == "oci" else None
+        line(name, rate, "jobs/s", ("hardened docker run --rm", theirs), bar, more_is_better=True)
+
+
+async def busy(one: Callable[[], Awaitable[object]], seconds: float) -> int:
+    """Run so many at once for a while, and return how many ended."""
+    until = time.monotonic() + seconds
+    ended = 0
+
+    async def go_on() -> None:
+        nonlocal ended
+        while time.monotonic() < until:
+            await one()
+            ended += 1
+
+    await asyncio.gather(*(go_on() for _ in range(CONCURRENCY)))
+    return ended
+
+
+def named(backend: str, options: argparse.Namespace) -> str:
+    """As figures have been called from the start: Docker's by the runtime alone."""
+    return options.runtime if backend == "docker" else f"{options.runtime}, oci backend"
+
+
+async def measure(options: argparse.Namespace, measured: list[Measured], server: str) -> None:
+    """Measure all."""
+    await latencies(options, measured, server)
+    if os.geteuid() == 0:
+        for each in measured:
+            await warm(each.client)
+            bar = BARS_MEBIBYTES.get(options.runtime)
+            line(f"idle warm sandbox, PSS, {named(each.backend, options)}", each.mebibytes_each(), "MiB", bar=bar)
+    await sustained(options, measured)
     line("load average over the last minute", os.getloadavg()[0], "processes")
 
 
 def main() -> None:
-    """Start a sandboxd of this program's own, measure, and take it down."""
+    """Start a sandboxd for each backend, measure, and take them down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--image", default="agent-fleet/sandbox:agent-fleet-local", help="the sandbox image (%(default)s)"
     )
     parser.add_argument("--runtime", default="runc", help="runc or runsc (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=300, help="jobs measured (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=300, help="jobs of each backend measured (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, help="time for each throughput (%(default)s)")
     parser.add_argument("--quiet-seconds", type=float, default=0.05, help="pause before each job (%(default)s)")
     options = parser.parse_args()
     try:
-        image = docker.from_env().images.get(options.image)
+        image = str(docker.from_env().images.get(options.image).id)
     except ImageNotFound:
         raise SystemExit(
             f"There is no image {options.image} here: `make up` builds it, or name one with --image."
         ) from None
     template = {
-        "image": image.id,
+        "image": image,
         "runtime": options.runtime,
         "memory_bytes": 256 * MEBIBYTE,
         "scratch_bytes": 64 * MEBIBYTE,
         "warm": WARM,
-        "maximum": 2 * WARM,
+        "maximum": 4 * WARM,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        socket = Path(folder) / "sandboxd.sock"
-        environment = {
-            **os.environ,
-            "FLEET_NAME": f"bench-{secrets.token_hex(4)}",
-            "FLEET_LOG_LEVEL": "warning",
-            "FLEET_SANDBOXD_SOCKET": str(socket),
-            "FLEET_SANDBOX_TEMPLATES": json.dumps({"default": template}),
-        }
-        server = subprocess.check_output(
-            [
-                "docker",
-                "run",
-                "-d",
-                *HARDENED,
-                f"--runtime={options.runtime}",
-                "--entrypoint=sleep",
-                options.image,
-                "3600",
-            ],
-            text=True,
-        ).strip()
-        sandboxd = subprocess.Popen([sys.executable, "-m", "fleet_runtime", "sandboxd"], env=environment)
-        try:
-            uvloop.run(measure(options, socket, server))
-        finally:
-            sandboxd.send_signal(signal.SIGTERM)
-            sandboxd.wait(30)
-            subprocess.run(["docker", "rm", "-f", server], check=False, stdout=subprocess.DEVNULL)
+    able = os.geteuid() == 0 and shutil.which(options.runtime, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    backends = BACKENDS if able else BACKENDS[:1]
+    serve = ["--entrypoint=sleep", options.image, "7200"]
+    start = ["docker", "run", "-d", *HARDENED, f"--runtime={options.runtime}", *serve]
+    server = subprocess.check_output(start, text=True).strip()
+    try:
+        with unpacked(image, "oci" in backends) as state, ExitStack() as running:
+            measured = [running.enter_context(sandboxd(backend, state, template)) for backend in backends]
+            uvloop.run(measure(options, measured, server))
+    finally:
+        subprocess.run(["docker", "rm", "-f", server], check=False, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
