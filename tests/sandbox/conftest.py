@@ -12,13 +12,31 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
-from egress_fixtures import authority, internet, running, sandbox, upstream
+from egress_fixtures import (
+    authority,
+    egress_fleet,
+    egress_upstream,
+    internet,
+    own_egress_fleet,
+    running,
+    sandbox,
+    upstream,
+)
 from fleet_runtime.sandboxd.oci_images import Images
 from made_sandboxes import DockerMade, OciMade
 from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon
 from sandbox_image import BASE, IMAGE, build_sandbox_image
 
-__all__ = ["authority", "internet", "running", "sandbox", "upstream"]
+__all__ = [
+    "authority",
+    "egress_fleet",
+    "egress_upstream",
+    "internet",
+    "own_egress_fleet",
+    "running",
+    "sandbox",
+    "upstream",
+]
 
 BACKENDS = ("docker", "oci")
 RUNTIMES = ("runc", "runsc")

@@ -1,10 +1,11 @@
 """A sandbox's way to the egress proxy: what a job sends to a port of its own loopback goes to the mounted socket.
 
-Programs know proxies by an address and a port, and the sandbox has no network but its loopback. This process is the
-job's equal: it has the job's user, nothing that the job may not have, and ends with the job.
+Programs know proxies by an address and a port, and the sandbox has no network but its loopback. This process has
+the job's user and nothing that the job may not have, and ends with the job.
 """
 
 import contextlib
+import ctypes
 import os
 import selectors
 import socket
@@ -12,6 +13,7 @@ import socket
 from fleet_sandbox.first import EGRESS_SOCKET
 
 ADDRESS = ("127.0.0.1", 3128)
+PR_SET_DUMPABLE = 4
 CHUNK_BYTES = 64 * 1024
 BACKLOG = 64
 CONNECTIONS = 128
@@ -104,6 +106,9 @@ def become(ready: int) -> None:
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))
     with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - pathlib is not loaded here
         score.write("1000")
+    # As the runner: what a job may look into, it may take descriptors from.
+    if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0):
+        raise OSError("the kernel did not make the forwarder undumpable")
     listening = socket.create_server(ADDRESS, backlog=BACKLOG)
     listening.setblocking(False)
     os.write(3, b"f")
