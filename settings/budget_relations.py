@@ -25,8 +25,8 @@ def budget_violations(settings: Settings) -> Iterator[Violation]:
         ):
             yield Violation(
                 f"{path}.jobs_per_minute",
-                f"given {budget.jobs_per_minute}; fleet.{path}.jobs_per_day is {budget.jobs_per_day} and is used up before: "
-                "lower the first or raise the second",
+                f"given {budget.jobs_per_minute}; fleet.{path}.jobs_per_day is {budget.jobs_per_day} and is used up "
+                "before: lower the first or raise the second",
                 (f"{path}.jobs_per_day",),
             )
 

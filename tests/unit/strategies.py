@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from settings.problems import SCHEMA, Path, named_entries, resolved
 from settings.scope import applies
 
-NAMES = {"<team>": "alpha", "<agent_type>": "testing", "<domain>": "api.example.com"}
+NAMES = {"<team>": "alpha", "<agent_type>": "testing", "<domain>": "api.example.com", "<tenant>": "default"}
 """For settings below a name that the user chooses."""
 
 
