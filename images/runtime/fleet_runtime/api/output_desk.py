@@ -49,6 +49,11 @@ class OutputDesk:
         self._renewed_at: dict[UUID, float] = {}
         self._look_now = asyncio.Event()
 
+    @property
+    def taken(self) -> int:
+        """How many places are taken."""
+        return self._tenants.total()
+
     @contextlib.contextmanager
     def place(self, tenant: str) -> Generator[None]:
         """Take one of the places for streams; raises Problem (429, 503) where there is none."""
@@ -56,7 +61,7 @@ class OutputDesk:
             raise unavailable("The service is stopping; another process, or this one restarted, will answer.")
         if self._tenants[tenant] >= self._streams_per_tenant:
             raise _too_many(self._streams_per_tenant)
-        if self._tenants.total() >= self._streams:
+        if self.taken >= self._streams:
             raise unavailable(f"{self._streams} outputs are followed here, which is the limit; try again.")
         self._tenants[tenant] += 1
         try:

@@ -125,6 +125,7 @@ class _Observer:
 
     async def metrics(self) -> bytes:
         metrics = self._runtime.metrics
+        metrics.streams.set(self._runtime.desk.taken)
         if time.monotonic() - self._asked_at > 1:
             self._asked_at = time.monotonic()
             metrics.database_up.set(0)

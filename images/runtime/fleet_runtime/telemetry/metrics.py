@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from fleet_runtime.telemetry.host import HostCollector
+
 DURATION_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30)
 _START_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -42,6 +44,7 @@ class ApiMetrics:
         self.workers = Gauge(
             "workers_live", "Workers heard of in the last 15 s, by health.", ("healthy",), registry=self.registry
         )
+        self.streams = Gauge("output_streams", "Outputs that are followed live.", registry=self.registry)
         self.database_up = Gauge("database_up", "1 if the database answered the last question.", registry=self.registry)
         self.swept = Counter("jobs_swept_total", "Jobs that the sweeper moved.", ("what",), registry=self.registry)
 
@@ -54,6 +57,7 @@ class WorkerMetrics:
 
     def __post_init__(self) -> None:
         """Register everything."""
+        self.registry.register(HostCollector())
         self.executions = Counter(
             "executions_total",
             "Attempts that ended jobs: the processing rate.",
