@@ -13,7 +13,6 @@ WANTED = frozenset({"cpu", "memory", "pids"})
 """Controllers without which no sandbox is started."""
 _MOUNTS = Path("/proc/self/mountinfo")
 _OOM = {"memory.oom_control": r"^oom_kill (\d+)", "memory.events": r"^oom_kill (\d+)"}
-_CPU = {"cpuacct.usage": (r"(\d+)", 1e-9), "cpu.stat": (r"usage_usec (\d+)", 1e-6)}
 _REMOVAL_SECONDS = 2.0
 _RETRY_SECONDS = 0.002
 
@@ -21,10 +20,10 @@ _RETRY_SECONDS = 0.002
 class ControlGroups:
     """The groups below one path, which is the same in each hierarchy that the kernel has."""
 
-    def __init__(self, parent: str) -> None:
+    def __init__(self, parent: str, mounts: Path = _MOUNTS) -> None:
         """Look at what is mounted; `parent` begins with a slash and holds one group for each sandbox."""
         self.parent = parent
-        self._hierarchies = dict(_hierarchies())
+        self._hierarchies = dict(_hierarchies(mounts))
 
     @property
     def controllers(self) -> frozenset[str]:
@@ -49,14 +48,6 @@ class ControlGroups:
             if (found := self._read("memory", name, file, pattern)) is not None:
                 return found > 0
         return False
-
-    def cpu_seconds(self, name: str) -> float | None:
-        """Return the processor time of all that ran in it; None where it is gone."""
-        for file, (pattern, unit) in _CPU.items():
-            for controller in ("cpuacct", "cpu"):
-                if (found := self._read(controller, name, file, pattern)) is not None:
-                    return found * unit
-        return None
 
     def destroy(self, name: str) -> None:
         """Kill what is left in it and remove it; raises OSError. Blocks for a moment, so call it in a thread."""
@@ -98,10 +89,10 @@ class ControlGroups:
         return int(found[1]) if found else None
 
 
-def _hierarchies() -> Iterator[tuple[str, str]]:
+def _hierarchies(mounts: Path) -> Iterator[tuple[str, str]]:
     """Return each controller with the folder where its hierarchy is mounted; named ones of version 1 by their name."""
     unified: str | None = None
-    for line in _MOUNTS.read_text().splitlines():
+    for line in mounts.read_text().splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
         folder = before.split(" ")[4]
