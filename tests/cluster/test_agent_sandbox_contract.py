@@ -2,14 +2,14 @@
 
 import asyncio
 
+import pytest
 from agent_sandbox_fixtures import agent_sandbox_kinds, daemon, warm_pool
 from agent_sandbox_pool import AgentSandboxPool
-from sandbox_daemon import Daemon
+from hostile_programs import run_and_hold
+from sandbox_daemon import Daemon, programs
 from sandbox_pods import until
 from sandbox_pods_fixtures import pod_cluster, pod_image, runtime
 from test_sandbox_hostile import (
-    test_a_job_ends_when_its_main_process_ends,
-    test_a_job_past_its_time_is_killed,
     test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing,
     test_full_scratch_is_the_jobs_own_error,
     test_memory_hog_is_killed_and_reported,
@@ -24,8 +24,6 @@ __all__ = [
     "pod_cluster",
     "pod_image",
     "runtime",
-    "test_a_job_ends_when_its_main_process_ends",
-    "test_a_job_past_its_time_is_killed",
     "test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing",
     "test_full_scratch_is_the_jobs_own_error",
     "test_memory_hog_is_killed_and_reported",
@@ -33,6 +31,13 @@ __all__ = [
     "test_one_job_finds_nothing_of_another",
     "warm_pool",
 ]
+
+
+@pytest.mark.parametrize("program", [*programs("overstayers"), *programs("survivors")])
+async def test_a_job_is_over_when_its_time_or_its_main_process_is(daemon: Daemon, program: str) -> None:
+    """Nothing that a job does may win it time, and nothing that it leaves behind may hold its result."""
+    await run_and_hold(daemon, program, pids=1024)
+
 
 _STAYS = """
 import os, signal, subprocess, time

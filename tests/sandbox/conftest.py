@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from egress_fixtures import (
     upstream,
 )
 from fleet_runtime.sandboxd.oci_images import Images
-from made_sandboxes import DockerMade, OciMade
+from made_sandboxes import DockerMade, OciMade, Way
 from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon
 from sandbox_image import BASE, IMAGE, build_sandbox_image
 
@@ -72,16 +71,6 @@ def sandbox_image(docker_client: docker.DockerClient) -> str:
     build_sandbox_image(IMAGE)
     image: Any = docker_client.images.get(IMAGE)
     return str(image.id)
-
-
-@dataclass(frozen=True)
-class Way:
-    """One backend with one runtime, and the sandbox image as it is known there."""
-
-    backend: str
-    runtime: str
-    image: str
-    made: DockerMade | OciMade
 
 
 @pytest.fixture(scope="session")

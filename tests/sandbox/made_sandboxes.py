@@ -95,3 +95,13 @@ class OciMade:
             for process in (group / "cgroup.procs").read_text().split():
                 os.kill(int(process), signal.SIGKILL)
         shutil.rmtree(self.state / "fleets" / fleet, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One backend with one runtime, and the sandbox image as it is known there."""
+
+    backend: str
+    runtime: str
+    image: str
+    made: DockerMade | OciMade

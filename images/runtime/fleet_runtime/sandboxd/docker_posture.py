@@ -1,5 +1,7 @@
 """What a sandbox may do (posture.py), as Docker is told it; the same for warm and cold sandboxes."""
 
+import json
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
+from fleet_runtime.sandboxd.oci_seccomp import seccomp
 from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, USER_ID, WORKING_FOLDER, scratch
 
 LABEL_FLEET = "agent-fleet.fleet"
@@ -38,8 +41,8 @@ def container_config(
             dns=["127.0.0.1"],
             dns_search=["."],
             cap_drop=["ALL"],
-            # Docker's default seccomp profile applies because no other is named; `check` refuses a daemon without one.
-            security_opt=["no-new-privileges:true"],
+            # The same on every Docker: the profile that an older one has by itself lets io_uring through.
+            security_opt=["no-new-privileges:true", f"seccomp={json.dumps(seccomp(platform.machine()))}"],
             read_only=True,
             runtime=template.runtime,
             mem_limit=template.memory_bytes,
