@@ -12,12 +12,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from doorbell_carriers import Carrier, PostgresCarrier, RedisCarrier
 from filelock import FileLock
 from fleet_runtime.database import Database
 from fleet_runtime.migrations.runner import migrate
 from postgres_server import ContainerServer, LocalServer, NoServerError, Server, start_server
 from psycopg import sql
 from runtime_processes import Stack, start_stack
+from sqs_carrier import SqsCarrier, SqsServer, aws_environment
 
 _SHARED = "AGENT_FLEET_TEST_POSTGRES"
 _TEMPLATE = "fleet_template"
@@ -122,3 +124,39 @@ def stack(server: Server) -> Generator[Stack]:
     with start_stack(next(databases), workers=1) as started:
         yield started
     next(databases, None)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Generator[RedisCarrier]:
+    """A Redis for all tests, which leave it running."""
+    try:
+        started = RedisCarrier.create()
+    except NoServerError as error:
+        pytest.skip(f"needs Redis: {error}")
+    yield started
+    started.remove()
+
+
+@pytest.fixture(scope="session")
+def sqs_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[SqsServer]:
+    """An SQS for all tests, which leave it running and make queues of their own."""
+    started = SqsServer.create(tmp_path_factory.mktemp("sqs") / "log")
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials in the environment, of this process and those that it starts."""
+    for name, value in aws_environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(params=["postgres", "redis", "sqs"])
+def carrier(request: pytest.FixtureRequest, database_url: str, aws: None) -> Carrier:
+    """What carries doorbells, each kind in turn."""
+    if request.param == "postgres":
+        return PostgresCarrier(database_url)
+    if request.param == "redis":
+        return request.getfixturevalue("redis")
+    return SqsCarrier(request.getfixturevalue("sqs_server"), database_url)

@@ -1,30 +1,24 @@
-"""What carries doorbells, for real: PostgreSQL, the project's Redis image, and moto's SQS as a process of its own."""
+"""What carries doorbells, for real: PostgreSQL, and the project's Redis image. SQS is in `sqs_carrier`."""
 
 import contextlib
-import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import httpx
 import psycopg
 from fleet_runtime.doorbell import Bell, Doorbell
-from fleet_runtime.doorbell.aws_credentials import AwsCredentials
 from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.doorbell.redis import RedisDoorbell
 from fleet_runtime.doorbell.rings import Failures
-from fleet_runtime.doorbell.sqs import SqsDoorbell
-from fleet_runtime.doorbell.sqs_requests import SqsRequests
 from postgres_server import LABEL, ROOT, NoServerError
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from redis import Redis
 from redis.exceptions import RedisError
 from runtime_processes import until
@@ -33,10 +27,9 @@ from images.base.ensure import ensure_base
 
 REDIS_IMAGE = "agent-fleet/redis:test"
 REDIS_PASSWORD = "only-for-tests-0123456789"
-REGION = "eu-west-1"
 TEMPLATE = "default"
 FLEET = "agent-fleet"
-_RETRY_SECONDS = 0.1
+RETRY_SECONDS = 0.1
 
 
 class Carrier(Protocol):
@@ -90,18 +83,18 @@ class PostgresCarrier:
     def locked_out(self, failures: Failures) -> Doorbell:
         """As a user that does not exist."""
         url = self.url.replace("//fleet", "//nobody", 1)
-        return PostgresDoorbell(url, application_name="test", retry_seconds=_RETRY_SECONDS, failures=failures)
+        return PostgresDoorbell(url, application_name="test", retry_seconds=RETRY_SECONDS, failures=failures)
 
     def kill(self) -> None:
         """Cut the doorbells off, and let nobody else in."""
-        name = psycopg.conninfo.conninfo_to_dict(self.url)["dbname"]
+        name = conninfo_to_dict(self.url)["dbname"]
         with psycopg.connect(self._other, autocommit=True) as connection:
             connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(str(name))))
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 
     def revive(self) -> None:
         """Let them in again."""
-        name = psycopg.conninfo.conninfo_to_dict(self.url)["dbname"]
+        name = conninfo_to_dict(self.url)["dbname"]
         with psycopg.connect(self._other, autocommit=True) as connection:
             connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(str(name))))
 
@@ -130,7 +123,7 @@ class RedisCarrier:
         built = _docker("build", "--network=host", "--tag", REDIS_IMAGE, str(ROOT / "images/redis"))
         if built.returncode != 0:
             raise NoServerError(f"the image images/redis cannot be built: {built.stderr[-1000:]}")
-        name, port = f"agent-fleet-test-{uuid.uuid4().hex[:12]}", _free_port()
+        name, port = f"agent-fleet-test-{uuid.uuid4().hex[:12]}", free_port()
         started = _docker(
             *("run", "--detach", "--name", name, "--label", LABEL, "--read-only", "--cap-drop=ALL"),
             *("--security-opt=no-new-privileges", "--publish", f"127.0.0.1:{port}:6379"),
@@ -156,12 +149,12 @@ class RedisCarrier:
     def doorbell(self, *, failures: Failures | None = None, templates: Sequence[str] = (TEMPLATE,)) -> Doorbell:
         """Publish and subscribe."""
         del templates
-        return RedisDoorbell(self.url, fleet=FLEET, retry_seconds=_RETRY_SECONDS, failures=failures)
+        return RedisDoorbell(self.url, fleet=FLEET, retry_seconds=RETRY_SECONDS, failures=failures)
 
     def locked_out(self, failures: Failures) -> Doorbell:
         """With another password."""
         url = self.url.replace(REDIS_PASSWORD, "wrong")
-        return RedisDoorbell(url, fleet=FLEET, retry_seconds=_RETRY_SECONDS, failures=failures)
+        return RedisDoorbell(url, fleet=FLEET, retry_seconds=RETRY_SECONDS, failures=failures)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -185,140 +178,15 @@ class RedisCarrier:
                 return bool(client.ping())
             return False
 
-        until(answers, what="Redis")
+        until(answers, seconds=90, what="Redis")
 
     def remove(self) -> None:
         """Remove the container."""
         _docker("rm", "--force", "--volumes", self.name)
 
 
-@dataclass
-class SqsServer:
-    """moto's SQS. It keeps its queues in memory, so that a killed one comes back without any."""
-
-    port: int
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-    @classmethod
-    def create(cls, log: Path) -> "SqsServer":
-        """Start one."""
-        port = _free_port()
-        return cls(port, cls._start(port, log), log)
-
-    @staticmethod
-    def _start(port: int, log: Path) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        with log.open("ab") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output)
-
-        def answers() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        until(answers, what="moto's server")
-        return process
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(timeout=10)
-
-    def restart(self) -> None:
-        """Start it again, empty."""
-        self.process = self._start(self.port, self.log)
-
-    def call(self, action: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Ask it as somebody with every right."""
-        signature = (
-            f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/sqs/aws4_request, SignedHeaders=host, Signature=0"
-        )
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": f"AmazonSQS.{action}",
-            "Authorization": signature,
-        }
-        answer = httpx.post(f"http://127.0.0.1:{self.port}/", content=json.dumps(arguments), headers=headers)
-        assert answer.status_code == 200, answer.text
-        return answer.json() if answer.content else {}
-
-
-@dataclass
-class SqsCarrier:
-    """A queue on moto's SQS, with the database for what everybody is to hear."""
-
-    server: SqsServer
-    database_url: str
-    name: str = field(default_factory=lambda: f"fleet-{uuid.uuid4().hex[:8]}")
-    per_template: bool = True
-    kind: str = "sqs"
-
-    def __post_init__(self) -> None:
-        """Make the queue."""
-        self.revive_queue()
-
-    def revive_queue(self, template: str = TEMPLATE) -> None:
-        """Make the queue of a template, or the one of all."""
-        name = f"{self.name}-{template}" if self.per_template else self.name
-        self.server.call("CreateQueue", {"QueueName": name, "Attributes": {"VisibilityTimeout": "30"}})
-
-    @property
-    def queue_url(self) -> str:
-        """As the roles are told it."""
-        host = f"http://127.0.0.1:{self.server.port}/123456789012"
-        return f"{host}/{self.name}-{{template}}" if self.per_template else f"{host}/{self.name}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The kind, the queue and its region."""
-        return {"DOORBELL": "sqs", "SQS_QUEUE_URL": self.queue_url, "SQS_REGION": REGION}
-
-    def doorbell(self, *, failures: Failures | None = None, templates: Sequence[str] = (TEMPLATE,)) -> Doorbell:
-        """Send and receive."""
-        return self._doorbell(self.queue_url, failures, templates)
-
-    def locked_out(self, failures: Failures) -> Doorbell:
-        """For a queue that does not exist, since moto checks no signature."""
-        return self._doorbell(f"{self.queue_url}-missing", failures, (TEMPLATE,))
-
-    def _doorbell(self, url: str, failures: Failures | None, templates: Sequence[str]) -> SqsDoorbell:
-        return SqsDoorbell(
-            SqsRequests(REGION, AwsCredentials()),
-            url,
-            PostgresDoorbell(self.database_url, application_name="test-doorbell", retry_seconds=_RETRY_SECONDS),
-            templates=templates,
-            retry_seconds=_RETRY_SECONDS,
-            failures=failures,
-        )
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.server.kill()
-
-    def revive(self) -> None:
-        """Start it again, with the queue."""
-        self.server.restart()
-        self.revive_queue()
-
-    def say(self, text: str) -> None:
-        """SendMessage."""
-        url = self.queue_url.replace("{template}", TEMPLATE)
-        self.server.call("SendMessage", {"QueueUrl": url, "MessageBody": text})
-
-    def waiting(self, template: str = TEMPLATE) -> int:
-        """The rings in a queue, those that were received and not deleted among them."""
-        attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        url = self.queue_url.replace("{template}", template)
-        found = self.server.call("GetQueueAttributes", {"QueueUrl": url, "AttributeNames": attributes})
-        return sum(int(found["Attributes"][name]) for name in attributes)
-
-
-def aws_environment() -> dict[str, str]:
-    """Credentials that moto takes."""
-    return {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
-
-
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -2,58 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from uuid import UUID, uuid4
 
-import pytest
-from doorbell_carriers import (
-    Carrier,
-    PostgresCarrier,
-    RedisCarrier,
-    SqsCarrier,
-    SqsServer,
-    aws_environment,
-)
+from doorbell_carriers import Carrier, RedisCarrier
 from fleet_runtime.doorbell import Bell, Doorbell
 from fleet_runtime.doorbell.redis import RedisDoorbell
 from fleet_runtime.doorbell.rings import MOST_GATHERED, Failures
-from postgres_server import NoServerError
 from prometheus_client import CollectorRegistry
 from runtime_processes import until
+from sqs_carrier import SqsCarrier, SqsServer
 
-KINDS = ("postgres", "redis", "sqs")
 _LIMIT_SECONDS = 30
-
-
-@pytest.fixture(scope="module")
-def redis() -> Generator[RedisCarrier]:
-    """One Redis for all tests of the module."""
-    try:
-        started = RedisCarrier.create()
-    except NoServerError as error:
-        pytest.skip(f"needs Redis: {error}")
-    yield started
-    started.remove()
-
-
-@pytest.fixture(scope="module")
-def sqs_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[SqsServer]:
-    """One SQS for all tests of the module, which make queues of their own."""
-    started = SqsServer.create(tmp_path_factory.mktemp("sqs") / "log")
-    yield started
-    started.kill()
-
-
-@pytest.fixture(params=KINDS)
-def carrier(request: pytest.FixtureRequest, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Carrier:
-    """Each kind in turn."""
-    for name, value in aws_environment().items():
-        monkeypatch.setenv(name, value)
-    if request.param == "postgres":
-        return PostgresCarrier(database_url)
-    if request.param == "redis":
-        return request.getfixturevalue("redis")
-    return SqsCarrier(request.getfixturevalue("sqs_server"), database_url)
 
 
 class Heard:
@@ -95,9 +55,9 @@ async def running(doorbell: Doorbell) -> AsyncGenerator[Doorbell]:
 
 
 @contextlib.asynccontextmanager
-async def listening(carrier: Carrier, bell: Bell, **given: Failures) -> AsyncGenerator[Heard]:
+async def listening(carrier: Carrier, bell: Bell, failures: Failures | None = None) -> AsyncGenerator[Heard]:
     """A process that listens, and is known to be listening."""
-    heard, doorbell = Heard(), carrier.doorbell(**given)
+    heard, doorbell = Heard(), carrier.doorbell(failures=failures)
     doorbell.listen(bell, heard)
     async with running(doorbell):
         await heard.until(lambda: heard.everything > 0, "that everything is to be looked at, at the start")
@@ -191,11 +151,9 @@ async def test_what_gathers_while_a_carrier_is_away_is_bounded(carrier: Carrier)
 
 
 async def test_a_worker_of_another_template_is_not_told_of_jobs_that_are_not_its_own(
-    sqs_server: SqsServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+    sqs_server: SqsServer, database_url: str, aws: None
 ) -> None:
     """A ring on SQS is heard once: one that goes to the wrong pool leaves the right one to its polling."""
-    for name, value in aws_environment().items():
-        monkeypatch.setenv(name, value)
     carrier = SqsCarrier(sqs_server, database_url)
     carrier.revive_queue("alpha-testing")
     templates = ("default", "alpha-testing")
@@ -214,11 +172,9 @@ async def test_a_worker_of_another_template_is_not_told_of_jobs_that_are_not_its
 
 
 async def test_one_queue_for_all_templates_wakes_nobody_for_anothers_job(
-    sqs_server: SqsServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+    sqs_server: SqsServer, database_url: str, aws: None
 ) -> None:
     """Rings of other pools must cost their receiver a message, not a claim on the database each."""
-    for name, value in aws_environment().items():
-        monkeypatch.setenv(name, value)
     carrier = SqsCarrier(sqs_server, database_url, per_template=False)
     async with listening(carrier, Bell.QUEUED) as heard:
         async with running(carrier.doorbell(templates=("default", "other"))) as ringing:

@@ -1,9 +1,11 @@
 """AWS credentials of this process: botocore's own providers, without the rest of botocore."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from botocore.credentials import ContainerProvider, CredentialResolver, EnvProvider, InstanceMetadataProvider
+from botocore.exceptions import MetadataRetrievalError
 from botocore.utils import InstanceMetadataFetcher
 
 METADATA_ENDPOINT = "http://169.254.169.254/"
@@ -41,7 +43,9 @@ class AwsCredentials:
 
     def _current(self) -> Any:
         if self._found is None:
-            self._found = self._resolver.load_credentials()
+            # No metadata service, or one that knows no role, is reported as an error of its own.
+            with contextlib.suppress(MetadataRetrievalError):
+                self._found = self._resolver.load_credentials()
         if self._found is None:
             raise NoCredentialsError(
                 "no AWS credentials: neither in the environment (AWS_ACCESS_KEY_ID), nor from a container's endpoint "
