@@ -19,7 +19,7 @@ from test_sandbox_hostile import (
     test_output_of_exactly_the_limit_is_whole,
     test_the_pool_is_whole_again_afterwards,
 )
-from test_sandbox_posture import test_the_kernel_agrees_with_docker
+from test_sandbox_posture import test_the_kernel_agrees_with_what_was_asked_for
 
 __all__ = [
     "daemon",
@@ -37,7 +37,7 @@ __all__ = [
     "test_one_job_finds_nothing_of_another",
     "test_output_byte_by_byte_arrives_whole",
     "test_output_of_exactly_the_limit_is_whole",
-    "test_the_kernel_agrees_with_docker",
+    "test_the_kernel_agrees_with_what_was_asked_for",
     "test_the_pool_is_whole_again_afterwards",
 ]
 
