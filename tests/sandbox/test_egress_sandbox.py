@@ -9,8 +9,10 @@ from egress_fleet import ASK, INSIDE, EgressFleet, lines
 from egress_world import API, FILES, OTHER, SECRET, Upstream
 from sandbox_daemon import eventually, programs, source
 
-NEAR_THE_FORWARDER = re.compile("runner|frames|descriptors|processes|network|listeners|metadata|socket|process_one")
+NEAR_THE_FORWARDER = re.compile("runner|frames|descriptors|processes|network|listeners|metadata|daemons|process_one")
 """Of the programs that attack any sandbox, those for which it matters who else is in there."""
+THE_WAY_OUT = {"/run/egress proxy.sock", "tcp 0100007F:0C38", "3128"}
+"""As those programs see it: the mounted socket, and the forwarder's port."""
 
 
 async def test_a_python_job_reaches_its_domains_and_no_others(egress_fleet: EgressFleet) -> None:
@@ -113,4 +115,4 @@ async def test_an_attack_achieves_no_more_where_there_is_a_way_out(egress_fleet:
     output = result.stdout.decode(errors="replace")
     assert "MARKER\n" in output, (result, output)
     found = re.findall(r"^ACHIEVED (.*)$", output, re.MULTILINE)
-    assert found == expected
+    assert [each for each in found if each not in THE_WAY_OUT] == expected
