@@ -112,7 +112,7 @@ class _Reconciler:
 
     async def _reconcile_pool(self, pool: Object, templates: Mapping[str, Object]) -> None:
         template = templates.get(pool["spec"]["sandboxTemplateRef"]["name"])
-        if template is None:
+        if template is None or "deletionTimestamp" in pool["metadata"]:
             return
         members = [one for one in await self._list(self._sandboxes) if _controls(pool, one)]
         for one in members:
