@@ -3,6 +3,7 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
+from agent_fleet.inputs import applied
 from agent_fleet.kubernetes.object_labels import UNTRUSTED_NODE
 from agent_fleet.kubernetes.pod import memory_quantity
 from agent_fleet.kubernetes.pod_volumes import scratch
@@ -48,14 +49,14 @@ def sandbox_pod(args: SandboxPoolArgs, *, restart_policy: str | None = None) -> 
 
 
 def _container(args: SandboxPoolArgs) -> k8s.core.v1.ContainerArgs:
-    cpus = pulumi.Output.from_input(args["cpus"])
-    reserved = pulumi.Output.from_input(args.get("reserved_cpus", cpus.apply(lambda most: most / 4)))
+    reserved = args["reserved_cpus"] if "reserved_cpus" in args else applied(args["cpus"], lambda most: most / 4)
     # Memory is requested as limited: a node that promised more than it has kills jobs, where CPUs only make them slow.
     amounts: dict[str, pulumi.Input[str]] = {
         "memory": memory_quantity(args["memory_mebibytes"]),
         "ephemeral-storage": _DISK,
     }
-    limits, requests = {**amounts, "cpu": cpus.apply(_millicpus)}, {**amounts, "cpu": reserved.apply(_millicpus)}
+    limits = {**amounts, "cpu": applied(args["cpus"], _millicpus)}
+    requests = {**amounts, "cpu": applied(reserved, _millicpus)}
     return k8s.core.v1.ContainerArgs(
         name="sandbox",
         image=args["image"],
