@@ -1,11 +1,10 @@
 """Tenants' budgets from the settings to the API's environment."""
 
+from cluster_stacks import declare, existing, pools
 from fleet_runtime.config import ApiSettings, TenantBudget
 from recording import Deploy
 from test_runtime_agreement import read
-from test_settings import one_problem
-
-TEAMS = {"alpha": {"pools": {"testing": {}}}}
+from test_settings import one_problem, refused
 
 
 def test_the_api_gets_the_budgets_of_the_settings_and_an_empty_list_without_any(deploy: Deploy, preview: bool) -> None:
@@ -34,5 +33,20 @@ def test_a_limit_that_could_never_act_is_refused() -> None:
 
 def test_a_cluster_is_told_where_budgets_stand_there() -> None:
     """On a cluster a tenant is a team: a budget beside the teams would limit nobody."""
-    problem = one_problem(architecture="cluster", tenants={"a": {"max_concurrent": 2}}, teams=TEAMS)
+    (problem,) = refused(existing(tenants={"a": {"max_concurrent": 2}}))
     assert "use fleet.teams.<team>.budget instead" in problem
+
+
+def test_a_teams_budget_reaches_the_fleets_api_and_no_pools(preview: bool) -> None:
+    """A pool's own API that is told no budgets must not take those of the fleet's API away."""
+    if preview:
+        return
+    found = declare(existing(teams={"alpha": {**pools("testing"), "budget": {"jobs_per_day": 9}}}), preview=False)
+    told = [
+        variable["value"]
+        for each in found.of_type("kubernetes:apps/v1:Deployment")
+        for container in each.inputs["spec"]["template"]["spec"]["containers"]
+        for variable in container["env"]
+        if variable["name"] == "FLEET_TENANT_BUDGETS"
+    ]
+    assert told == ['[{"tenant": "alpha", "jobs_per_day": 9}]']
