@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import pulumi
-from agent_fleet import AgentImage, AgentImageArgs
 
 from architectures.host_certificates import ca_bundle
-from settings.model import Settings
+from settings.model import Images, Settings
 
 PULLED_IF_MISSING = "IfNotPresent"
 NEVER_PULLED = "Never"
@@ -36,6 +35,13 @@ def cluster_images(fleet: str, settings: Settings) -> ClusterImages:
             redis=pulumi.Output.from_input(given.redis) if with_redis and given.redis is not None else None,
             pull_policy=PULLED_IF_MISSING if images.digests is not None else NEVER_PULLED,
         )
+    return _built(fleet, images, with_redis=with_redis)
+
+
+def _built(fleet: str, images: Images, *, with_redis: bool) -> ClusterImages:
+    # Not at the top: a stack that builds nothing need not wait for the builder's SDK.
+    from agent_fleet import AgentImage, AgentImageArgs
+
     certificates = ca_bundle(images.build.ca_bundle)
 
     def built(name: str) -> pulumi.Output[str]:
