@@ -1,3 +1,3 @@
 # ends: timed_out | exited
-# timeout: 2
+# timeout: 3
 echo MARKER; f() { f | f & }; f; wait; sleep 60
