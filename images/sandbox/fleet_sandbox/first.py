@@ -44,9 +44,10 @@ def main() -> None:
         if os.access(EGRESS_SOCKET, os.F_OK) and os.read(start_forwarder(), 1) != b"f":
             raise OSError("the way to the egress proxy was not opened")
         os.write(1, READY)
-        in_haste = job_waits()
-        if not in_haste:
-            for name in WARM_MODULES:
+        in_haste = job_waits(HASTE_MILLISECONDS)
+        for name in WARM_MODULES:
+            in_haste = in_haste or job_waits(0)
+            if not in_haste:
                 __import__(name)
         stdin, stdout, stderr, go, warm = (os.pipe() for _ in range(5))
         # Spares every job a collection of all that the warm interpreter holds.
@@ -60,6 +61,7 @@ def main() -> None:
             os.close(end)
         from fleet_sandbox.runner import serve
 
+        in_haste = in_haste or job_waits(0)
         serve(child, stdin[1], (stdout[0], stderr[0]), go[1], warm[0], in_haste=in_haste)
     except BaseException as error:
         os.write(2, f"runner: {type(error).__name__}: {error}\n".encode(errors="replace"))
@@ -67,13 +69,13 @@ def main() -> None:
     os._exit(0)
 
 
-def job_waits() -> bool:
-    """Say whether a job comes at once: it has waited for this sandbox, and preparing would only hold it up."""
+def job_waits(milliseconds: int) -> bool:
+    """Say whether a job is there or comes that soon: it has waited for this sandbox, and to prepare holds it up."""
     import select
 
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    return bool(poll.poll(HASTE_MILLISECONDS))
+    return bool(poll.poll(milliseconds))
 
 
 def start_forwarder() -> int:
