@@ -178,6 +178,11 @@ def _vm_notices(settings: Settings) -> Iterator[str]:
             "(fleet.limits.task_timeout_seconds): when a worker is replaced, jobs that need longer are stopped and "
             "run again."
         )
+    if settings.sandbox.runtime == "runsc" and settings.sandbox.egress.domains:
+        yield (
+            "fleet.sandbox.runtime is runsc, and fleet.sandbox.egress has domains: gVisor lets jobs open their socket "
+            "to the proxy only where Docker knows runsc with `--host-uds=open` among its runtimeArgs."
+        )
     if not ipaddress.ip_address(settings.api.bind_address).is_loopback:
         yield (
             f"fleet.api.bind_address is {settings.api.bind_address}: the API can be reached from the network over "

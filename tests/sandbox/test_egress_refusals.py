@@ -188,3 +188,10 @@ async def test_a_tunnel_in_which_nothing_moves_is_given_up(sandbox: Sandbox, mon
     async with asyncio.timeout(10):
         assert (await rest(reader)).startswith(b"\x16\3")
     writer.close()
+
+
+async def test_a_refusal_of_head_has_no_body(sandbox: Sandbox) -> None:
+    """A client would take the body for the next answer."""
+    answer = await sandbox.say(f"HEAD http://{OTHER}/ HTTP/1.1\r\nHost: {OTHER}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"\r\n\r\n")

@@ -10,11 +10,12 @@ import test_posture
 from fleet_runtime.egress.config import EgressSettings
 from fleet_runtime.sandboxd.config import SandboxdSettings
 from recording import FLEET, Declared, Recording, record
-from stack_settings import read
+from stack_settings import TODAY, read
 from test_posture import environment, host_paths, networks
 
 from architectures import vm
 from settings.problems import SettingsError
+from settings.relations import notices
 
 DOMAINS = ["api.example.com", "*.example.org"]
 SECRET = "Bearer sk-not-to-be-seen-anywhere"
@@ -201,3 +202,11 @@ def test_a_cluster_refuses_it_and_says_why() -> None:
     with pytest.raises(SettingsError) as refused:
         read({"architecture": "cluster", "sandbox": {"egress": {"domains": ["api.example.com"]}}})
     assert any("a pod has no socket of its host" in each for each in refused.value.problems)
+
+
+@pytest.mark.parametrize(("runtime", "said"), [("runsc", True), ("runc", False)])
+def test_gvisor_needs_more_and_a_preview_says_so(runtime: str, said: bool) -> None:
+    """Jobs would find a way out that does not open."""
+    sandbox = {"runtime": runtime, "egress": {"domains": ["api.example.com"]}}
+    found = notices(read({"architecture": "vm", "sandbox": sandbox}), TODAY)
+    assert any("--host-uds=open" in each for each in found) is said

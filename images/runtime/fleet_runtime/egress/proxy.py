@@ -42,6 +42,7 @@ class Proxying:
         self._target: Target | None = None
         self._passed = {"sent": 0, "received": 0}
         self._answered = False
+        self._without_body = False
 
     async def serve(self) -> None:
         """See it to its end; raises nothing but CancelledError."""
@@ -113,6 +114,7 @@ class Proxying:
                 except h11.RemoteProtocolError as error:
                     raise Denied(error.error_status_hint, "bad_request", "the request is malformed") from None
                 if isinstance(event, h11.Request):
+                    self._without_body = event.method == b"HEAD"
                     return event
                 if event is not h11.NEED_DATA:
                     return None
@@ -179,8 +181,8 @@ class Proxying:
         with contextlib.suppress(OSError, TimeoutError, h11.ProtocolError):
             async with asyncio.timeout(HEADER_SECONDS):
                 self._writer.write(self._conversation.send(head) or b"")
-                # To HEAD no body is given; h11 knows.
-                self._writer.write(self._conversation.send(h11.Data(data=body)) or b"")
+                if not self._without_body:
+                    self._writer.write(self._conversation.send(h11.Data(data=body)) or b"")
                 self._writer.write(self._conversation.send(h11.EndOfMessage()) or b"")
                 await self._writer.drain()
 
