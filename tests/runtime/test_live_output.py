@@ -106,6 +106,29 @@ def test_output_arrives_while_the_job_runs_and_is_the_stored_result_in_the_end(s
     until(lambda: _left_over(stack.database_url) == 0, what="nothing left of the live output")
 
 
+def test_what_a_crash_of_the_database_takes_is_made_good(stack: Stack, tmp_path: Path) -> None:
+    """Live output is in unlogged tables, which are empty after a crash: a follower must not end up with a hole."""
+    gate, begun = tmp_path / "gate", tmp_path / "begun"
+    with stack.client() as client:
+        id_ = submit(
+            client, code=_gated(gate, "print('a' * 30_000)", f"open({str(begun)!r}, 'w'); print('b' * 30_000)")
+        )
+        seen: list[Event] = []
+        with client.stream("GET", f"/jobs/{id_}/output", timeout=_EVENT_SECONDS) as answer:
+            for event in _events(answer):
+                seen.append(event)
+                if event.kind == "stdout" and not gate.exists():
+                    with psycopg.connect(stack.database_url) as connection:
+                        connection.execute("DELETE FROM job_output WHERE job_id = %s", (id_,))
+                        connection.execute("DELETE FROM job_watches WHERE job_id = %s", (id_,))
+                    gate.touch()
+        assert (
+            _output(seen, "stdout")
+            == _stored(stack.database_url, id_)[0]
+            == b"a" * 30_000 + b"\n" + b"b" * 30_000 + b"\n"
+        )
+
+
 def test_any_bytes_arrive_as_they_were_written(stack: Stack) -> None:
     """Text would break where a character is cut in two, and lose what is no text at all."""
     code = (

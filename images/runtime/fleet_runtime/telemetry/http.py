@@ -15,6 +15,7 @@ from starlette.routing import Route
 from fleet_runtime.config import Listen
 
 _BACKLOG = 1024
+_UNREAD_MILLISECONDS = 60_000
 
 
 class Server(uvicorn.Server):
@@ -48,6 +49,8 @@ def bind(listen: Listen) -> socket.socket:
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What is left to send to a client that takes nothing must not stay for ever; its connections inherit this.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
     try:
         bound.bind((listen.host, listen.port))
     except OSError as error:

@@ -1,0 +1,100 @@
+"""Readers that do not read, in one process with the test."""
+
+import asyncio
+from collections.abc import Generator, MutableMapping
+from typing import Any
+
+import pytest
+from fleet_runtime.api import output
+from fleet_runtime.api.app import create_app
+from fleet_runtime.api.runtime import ApiRuntime
+from fleet_runtime.config import ApiSettings
+from fleet_runtime.database import Database
+from fleet_runtime.doorbell.postgres import PostgresDoorbell
+from fleet_runtime.keys import KeyStore
+from fleet_runtime.store.acceptance import Acceptance
+from fleet_runtime.telemetry.metrics import ApiMetrics
+from jobs import new_job
+
+_LIMIT_SECONDS = 30
+
+
+@pytest.fixture
+def impatient() -> Generator[None]:
+    """Readers have a moment, so that the test has not to wait for half a minute."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(output, "_SLOW_SECONDS", 0.05)
+        yield
+
+
+async def _runtime(database: Database, database_url: str) -> ApiRuntime:
+    settings = ApiSettings.model_validate({"database_url": database_url})
+    doorbell = PostgresDoorbell(database_url, application_name="test-doorbell")
+    runtime = ApiRuntime(settings, database, doorbell, ApiMetrics())
+    runtime.prepared.set()
+    return runtime
+
+
+def _scope(path: str, key: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {key}".encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_reader_that_takes_nothing_is_dropped_and_keeps_no_place(database: Database, database_url: str) -> None:
+    """Each would hold its place, and a part of the output, for as long as it likes."""
+    runtime = await _runtime(database, database_url)
+    key = await KeyStore(database).create("tenant")
+    job = new_job()
+    await Acceptance(database).accept(job)
+    app, desk = create_app(runtime), asyncio.create_task(runtime.desk.run())
+    taken: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Future()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            taken.append(runtime.desk.taken)
+            # What a connection does whose buffer is full.
+            await asyncio.Future()
+
+    async with asyncio.timeout(_LIMIT_SECONDS):
+        await app(_scope(f"/jobs/{job.id}/output", key), receive, send)
+    assert taken == [1]
+    assert runtime.desk.taken == 0
+    desk.cancel()
+
+
+async def test_a_reader_that_leaves_before_anything_happens_keeps_no_place(
+    database: Database, database_url: str
+) -> None:
+    """Clients that connect and go are most of what an open port sees."""
+    runtime = await _runtime(database, database_url)
+    key = await KeyStore(database).create("tenant")
+    job = new_job()
+    await Acceptance(database).accept(job)
+    app = create_app(runtime)
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async with asyncio.timeout(_LIMIT_SECONDS):
+        await app(_scope(f"/jobs/{job.id}/output", key), receive, send)
+    assert statuses in ([200], [])
+    assert runtime.desk.taken == 0
