@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import pytest
 from fleet_runtime.database import Database
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.acceptance import Acceptance, IdempotencyConflict
-from fleet_runtime.store.records import NewJob, Outcome
+from fleet_runtime.store.records import ClaimedJob, NewJob, Outcome
 from fleet_runtime.store.results import Results
 from fleet_runtime.store.sweeping import Sweeper
 from hypothesis import HealthCheck, settings
@@ -26,53 +25,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from jobs import end_backoff, expire_lease, new_job, worker_on
+from jobs import end_backoff, expire_lease, new_job, set_limits, worker_on
+from queue_model import Held, ModelJob, ModelTenant
 
 TENANTS = ("one", "two")
 WORKERS = ("w1", "w2")
 OUTCOMES = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.TIMED_OUT)
-
-
-@dataclass
-class ModelJob:
-    """What is known of a job without asking the database."""
-
-    tenant: str
-    max_attempts: int
-    status: str = "queued"
-    attempt: int = 0
-    failures: int = 0
-    worker: str = ""
-    cancel_requested: bool = False
-    lease_expired: bool = False
-
-    def end(self, status: str) -> None:
-        """Record a terminal state."""
-        assert self.status in ("queued", "running"), "the model itself would end a job twice"
-        self.status = status
-
-    def fail(self) -> None:
-        """Count a failure of the infrastructure."""
-        self.failures += 1
-        if self.cancel_requested:
-            self.end("cancelled")
-        elif self.failures >= self.max_attempts:
-            self.end("lost")
-        else:
-            self.status = "queued"
-
-    def held_by(self, worker: str, attempt: int) -> bool:
-        """Say whether this attempt is the one that counts."""
-        return self.status == "running" and (self.worker, self.attempt) == (worker, attempt)
-
-
-@dataclass(frozen=True)
-class Held:
-    """An attempt that some worker believes to hold: it may have lost it long ago."""
-
-    worker: str
-    job: UUID
-    attempt: int
 
 
 class Queue(RuleBasedStateMachine):
@@ -88,6 +46,7 @@ class Queue(RuleBasedStateMachine):
         """Begin with nothing."""
         super().__init__()
         self.model: dict[UUID, ModelJob] = {}
+        self.tenants = {tenant: ModelTenant() for tenant in TENANTS}
         self.keys: dict[tuple[str, str], tuple[UUID, bytes]] = {}
 
     def wait(self, operation: Any) -> Any:
@@ -96,8 +55,8 @@ class Queue(RuleBasedStateMachine):
 
     @initialize()
     def empty(self) -> None:
-        """Begin with an empty table."""
-        self.wait(self.database.tuples("TRUNCATE jobs, job_inputs", {}))
+        """Begin with empty tables."""
+        self.wait(self.database.tuples("TRUNCATE jobs, job_inputs, tenant_budgets, tenant_usage", {}))
 
     @rule(
         target=jobs,
@@ -122,7 +81,7 @@ class Queue(RuleBasedStateMachine):
             assert known[1] == body
             return multiple()
         assert (accepted.id, accepted.created) == (job.id, True)
-        self.model[job.id] = ModelJob(tenant, max_attempts)
+        self.remember(job)
         if key:
             self.keys[tenant, key] = (job.id, body)
         return job.id
@@ -131,24 +90,69 @@ class Queue(RuleBasedStateMachine):
     def claim(self, worker: str, slots: int) -> Any:
         """A worker takes jobs; shares must hold."""
         self.wait(end_backoff(self.database))
-        running = {
-            tenant: sum(j.status == "running" and j.tenant == tenant for j in self.model.values()) for tenant in TENANTS
-        }
-        queued = sum(job.status == "queued" for job in self.model.values())
+        running = {name: tenant.running for name, tenant in self.tenants.items()}
+        window = 2 * slots + 16
+        claimable = sum(tenant.claimable(window) for tenant in self.tenants.values())
         claimed = self.wait(worker_on(self.database, worker)[0].claim(slots))
-        assert len(claimed) == min(slots, queued)
+        assert len(claimed) == min(slots, claimable)
+        self.take(worker, claimed)
+        # A tenant whose jobs could have begun must not have been passed over for one that ran more.
+        taken = {tenant: sum(job.tenant == tenant for job in claimed) for tenant in TENANTS}
+        for poor, rich in (TENANTS, TENANTS[::-1]):
+            if taken[rich] and self.tenants[poor].claimable(window):
+                assert running[poor] + taken[poor] >= running[rich] + taken[rich] - 1
+        return multiple(*(Held(worker, job.id, job.attempt) for job in claimed))
+
+    @rule(target=held, slots=st.integers(1, 3))
+    def claim_together(self, slots: int) -> Any:
+        """All workers claim at the same moment."""
+        self.wait(end_backoff(self.database))
+
+        async def together() -> list[list[ClaimedJob]]:
+            return await asyncio.gather(*(worker_on(self.database, worker)[0].claim(slots) for worker in WORKERS))
+
+        claimed: dict[str, list[ClaimedJob]] = dict(zip(WORKERS, self.wait(together()), strict=True))
+        for worker, jobs in claimed.items():
+            self.take(worker, jobs)
+        return multiple(*(Held(worker, job.id, job.attempt) for worker, jobs in claimed.items() for job in jobs))
+
+    def take(self, worker: str, claimed: list[ClaimedJob]) -> None:
+        """Have the model know what a worker claimed; no budget may have been passed."""
         for job in claimed:
-            known = self.model[job.id]
+            known, tenant = self.model[job.id], self.tenants[job.tenant]
             assert known.status == "queued"
             assert job.attempt == known.attempt + 1
             known.status, known.attempt, known.worker, known.lease_expired = "running", job.attempt, worker, False
-        # A tenant with jobs left waiting must not have been passed over for one that ran more.
-        taken = {tenant: sum(job.tenant == tenant for job in claimed) for tenant in TENANTS}
-        for poor, rich in (TENANTS, TENANTS[::-1]):
-            waits = any(job.status == "queued" and job.tenant == poor for job in self.model.values())
-            if waits and taken[rich]:
-                assert running[poor] + taken[poor] >= running[rich] + taken[rich] - 1
-        return multiple(*(Held(worker, job.id, job.attempt) for job in claimed))
+            assert tenant.max_concurrent is None or tenant.running <= tenant.max_concurrent
+            if job.attempt == 1:
+                tenant.begun += 1
+                assert tenant.jobs_per_day is None or tenant.begun <= tenant.jobs_per_day
+
+    @rule(
+        tenant=st.sampled_from(TENANTS),
+        max_concurrent=st.none() | st.integers(1, 4),
+        jobs_per_day=st.none() | st.integers(1, 12),
+    )
+    def set_a_budget(self, tenant: str, max_concurrent: int | None, jobs_per_day: int | None) -> None:
+        """An operator changes a tenant's limits, perhaps to less than it uses."""
+        self.wait(set_limits(self.database, tenant, max_concurrent=max_concurrent, jobs_per_day=jobs_per_day))
+        self.tenants[tenant].max_concurrent, self.tenants[tenant].jobs_per_day = max_concurrent, jobs_per_day
+
+    @rule()
+    def begin_a_new_day(self) -> None:
+        """Midnight comes."""
+        self.wait(self.database.tuples("DELETE FROM tenant_usage", {}))
+        for tenant in self.tenants.values():
+            tenant.begun = 0
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def kill_a_worker(self, worker: str) -> None:
+        """A worker is killed: all that it holds runs out, and what it did not write is never written."""
+        for id_, job in self.model.items():
+            if job.status == "running" and job.worker == worker:
+                self.wait(expire_lease(self.database, id_))
+                job.lease_expired = True
+        self.sweep()
 
     @rule(attempts=st.lists(held, max_size=4, unique=True), worker=st.sampled_from(WORKERS))
     def renew(self, attempts: list[Held], worker: str) -> None:
@@ -222,8 +226,13 @@ class Queue(RuleBasedStateMachine):
     def accept_one(self, job: NewJob) -> UUID:
         """Store a job that has no idempotency key."""
         assert self.wait(Acceptance(self.database).accept(job)).created
-        self.model[job.id] = ModelJob(job.tenant, job.max_attempts)
+        self.remember(job)
         return job.id
+
+    def remember(self, job: NewJob) -> None:
+        """Have the model know a job that was accepted."""
+        known = ModelJob(job.tenant, job.max_attempts, job.priority, order=len(self.model))
+        self.model[job.id] = self.tenants[job.tenant].jobs[job.id] = known
 
     @rule(attempt=held, swept=st.booleans())
     def let_a_lease_run_out(self, attempt: Held, swept: bool) -> None:
@@ -261,13 +270,15 @@ class Queue(RuleBasedStateMachine):
         assert {row[0]: row[1:] for row in rows} == {
             id_: (job.status, job.attempt, job.failures) for id_, job in self.model.items()
         }
+        used = self.wait(self.database.tuples("SELECT tenant, sum(jobs)::int FROM tenant_usage GROUP BY tenant", {}))
+        assert dict(used) == {name: tenant.begun for name, tenant in self.tenants.items() if tenant.begun}
 
 
 @pytest.fixture
 def machine(database_url: str) -> Generator[type[Queue]]:
     """The machine, on a database of its own."""
     with asyncio.Runner() as runner:
-        database = Database(database_url, application_name="machine", connections=2, timeout_seconds=10)
+        database = Database(database_url, application_name="machine", connections=4, timeout_seconds=10)
         runner.run(database.open())
         yield type(f"Queue{uuid.uuid4().hex[:4]}", (Queue,), {"database": database, "runner": runner})
         runner.run(database.close())

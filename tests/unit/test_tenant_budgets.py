@@ -46,7 +46,7 @@ def test_a_teams_budget_reaches_the_fleets_api_and_no_pools(preview: bool) -> No
         variable["value"]
         for each in found.of_type("kubernetes:apps/v1:Deployment")
         for container in each.inputs["spec"]["template"]["spec"]["containers"]
-        for variable in container["env"]
+        for variable in container.get("env", [])
         if variable["name"] == "FLEET_TENANT_BUDGETS"
     ]
     assert told == ['[{"tenant": "alpha", "jobs_per_day": 9}]']
