@@ -53,7 +53,8 @@ def test_jobs_run_are_cancelled_and_told_of_over_each_doorbell(carrier: Carrier,
         assert asyncio.run(_heard_of_end(carrier, stack))
         with stack.client() as client:
             jobs = [submit(client, code=f"print({number})") for number in range(10)]
-            assert [result(client, each, wait=30)["stdout"] for each in jobs] == [f"{n}\n" for n in range(10)]
+            ended = [result(client, each, wait=60) for each in jobs]
+            assert [(each["status"], each["stdout"]) for each in ended] == [("succeeded", f"{n}\n") for n in range(10)]
             running = submit(client, language="bash", code="sleep 60")
             until(lambda: result(client, running)["status"] == "running", what="the job's start")
             assert client.delete(f"/jobs/{running}").status_code == 202
