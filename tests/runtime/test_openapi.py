@@ -101,6 +101,7 @@ def test_every_operation_declares_what_the_contract_asks_for(checked_stack: Stac
         ("/result/{id}", "get"): {"200", "401", "404", "410", "503"},
         ("/jobs", "get"): {"200", "401", "422", "503"},
         ("/jobs/{id}", "delete"): {"200", "202", "401", "404", "410", "503"},
+        ("/jobs/{id}/output", "get"): {"200", "204", "401", "404", "410", "422", "429", "503"},
         ("/usage", "get"): {"200", "401", "503"},
         ("/health", "get"): {"200"},
         ("/ready", "get"): {"200", "503"},
