@@ -2,6 +2,7 @@
 
 from cluster_stacks import declare, existing, pools
 from fleet_runtime.config import ApiSettings, TenantBudget
+from kubernetes_fleet import configuration, containers
 from recording import Deploy
 from test_runtime_agreement import read
 from test_settings import one_problem, refused
@@ -43,10 +44,9 @@ def test_a_teams_budget_reaches_the_fleets_api_and_no_pools(preview: bool) -> No
         return
     found = declare(existing(teams={"alpha": {**pools("testing"), "budget": {"jobs_per_day": 9}}}), preview=False)
     told = [
-        variable["value"]
+        environment["FLEET_TENANT_BUDGETS"]
         for each in found.of_type("kubernetes:apps/v1:Deployment")
-        for container in each.inputs["spec"]["template"]["spec"]["containers"]
-        for variable in container.get("env", [])
-        if variable["name"] == "FLEET_TENANT_BUDGETS"
+        for container in containers(each.inputs["spec"]["template"]["spec"])
+        if "FLEET_TENANT_BUDGETS" in (environment := configuration(found, each, container))
     ]
     assert told == ['[{"tenant": "alpha", "jobs_per_day": 9}]']
