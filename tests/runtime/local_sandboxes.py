@@ -77,7 +77,8 @@ class LocalSandboxes:
                 *_INTERPRETERS[payload.language],
                 MAIN_FILES[payload.language],
                 cwd=folder,
-                stdin=asyncio.subprocess.PIPE,
+                # A program that ends before its input is written makes uvloop fail, even where there is nothing to write.
+                stdin=asyncio.subprocess.PIPE if payload.stdin else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,

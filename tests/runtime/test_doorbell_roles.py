@@ -85,9 +85,9 @@ def test_jobs_run_while_the_doorbell_is_dead_and_after_it_is_back(
         assert run(client, code="print(1)")["stdout"] == "1\n"
         carrier.kill()
         try:
-            until(lambda: failures(stack) > 0, what="that the API misses it")
             jobs = [submit(client, code=f"print({number})") for number in range(5)]
-            assert {result(client, each, wait=30)["status"] for each in jobs} == {"succeeded"}
+            until(lambda: failures(stack) > 0, seconds=60, what="that the API misses it")
+            assert {result(client, each, wait=60)["status"] for each in jobs} == {"succeeded"}
             assert httpx.get(f"{stack.url}/ready").status_code == 200
         finally:
             carrier.revive()
