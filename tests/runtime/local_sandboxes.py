@@ -77,7 +77,7 @@ class LocalSandboxes:
                 *_INTERPRETERS[payload.language],
                 MAIN_FILES[payload.language],
                 cwd=folder,
-                # A program that ends before its input is written makes uvloop fail, even where there is nothing to write.
+                # A program that ends before its input is written makes uvloop fail, even where there is none.
                 stdin=asyncio.subprocess.PIPE if payload.stdin else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
