@@ -1,6 +1,7 @@
 """API and worker as processes over each doorbell: jobs run, and go on running while the doorbell is dead."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -67,7 +68,8 @@ def test_a_queued_job_waits_in_the_queue_until_a_worker_receives_its_ring(
 ) -> None:
     """Rings that are not deleted come back for days, and workers would do nothing but read them."""
     queue = SqsCarrier(sqs_server, database_url)
-    with start_stack(database_url, **queue.environment) as stack, stack.client() as client:
+    environment: dict[str, Any] = queue.environment
+    with start_stack(database_url, **environment) as stack, stack.client() as client:
         identifier = submit(client, code="print(1)")
         until(lambda: queue.waiting(TEMPLATE) == 1, what="the ring in the queue")
         stack.start_worker()
@@ -97,7 +99,7 @@ def test_jobs_run_while_the_doorbell_is_dead_and_after_it_is_back(
 
 def test_a_wrong_password_leaves_a_fleet_that_polls(redis: RedisCarrier, database_url: str) -> None:
     """A password that was changed on one side must show as slow starts and a metric, not as an outage."""
-    environment = {**redis.environment, "REDIS_URL": redis.url.replace("only-for-tests", "not-this-one")}
+    environment: dict[str, Any] = {**redis.environment, "REDIS_URL": redis.url.replace("only-for-tests", "not-this-one")}
     with start_stack(database_url, workers=1, **environment) as stack, stack.client() as client:
         assert run(client, code="print(1)")["stdout"] == "1\n"
         until(lambda: failures(stack) > 0, what="that the API is locked out")
