@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from fleet_runtime.egress.addresses import Address, refusal
 from fleet_runtime.egress.config import EgressSettings
 from fleet_runtime.egress.dialer import Dialer, Streams
@@ -49,4 +48,4 @@ def dialer_of(world: dict[str, Any]) -> Dialer:
 if __name__ == "__main__":
     configure_logs("info", role="egress")
     settings = EgressSettings()  # pyright: ignore[reportCallIssue] - from the environment
-    uvloop.run(serve(settings, dialer_of(json.loads(Path(sys.argv[1]).read_text()))))
+    asyncio.run(serve(settings, dialer_of(json.loads(Path(sys.argv[1]).read_text()))))

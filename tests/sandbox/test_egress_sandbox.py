@@ -116,3 +116,10 @@ async def test_an_attack_achieves_no_more_where_there_is_a_way_out(egress_fleet:
     assert "MARKER\n" in output, (result, output)
     found = re.findall(r"^ACHIEVED (.*)$", output, re.MULTILINE)
     assert [each for each in found if each not in THE_WAY_OUT] == expected
+
+
+async def test_a_large_answer_arrives_whole_in_a_sandbox(egress_fleet: EgressFleet) -> None:
+    """The last bytes were lost where the proxy closed a connection before they were out."""
+    await egress_fleet.healthy()
+    code = ASK + f"print(json.dumps([len(ask('http://{FILES}/large')[1]) for _ in range(5)]))"
+    assert lines(await egress_fleet.run("python", code)) == [[4_000_000] * 5]

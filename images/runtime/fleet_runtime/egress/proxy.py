@@ -38,6 +38,8 @@ class Proxying:
         self._metrics = metrics
         self._streams = job
         self._reader, self._writer = job
+        # Every drain then waits for the last byte, so nothing is left to be sent when a connection is closed.
+        self._writer.transport.set_write_buffer_limits(high=0)
         self._conversation = _conversation()
         self._target: Target | None = None
         self._passed = {"sent": 0, "received": 0}
