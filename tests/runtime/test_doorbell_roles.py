@@ -99,7 +99,10 @@ def test_jobs_run_while_the_doorbell_is_dead_and_after_it_is_back(
 
 def test_a_wrong_password_leaves_a_fleet_that_polls(redis: RedisCarrier, database_url: str) -> None:
     """A password that was changed on one side must show as slow starts and a metric, not as an outage."""
-    environment: dict[str, Any] = {**redis.environment, "REDIS_URL": redis.url.replace("only-for-tests", "not-this-one")}
+    environment: dict[str, Any] = {
+        **redis.environment,
+        "REDIS_URL": redis.url.replace("only-for-tests", "not-this-one"),
+    }
     with start_stack(database_url, workers=1, **environment) as stack, stack.client() as client:
         assert run(client, code="print(1)")["stdout"] == "1\n"
         until(lambda: failures(stack) > 0, what="that the API is locked out")
