@@ -70,7 +70,7 @@ def _run(role: str, arguments: list[str]) -> int:
 
             settings = EgressSettings()  # pyright: ignore[reportCallIssue] - from the environment
             configure_logs(_level(settings), role=role, fleet=settings.name)
-            # Not uvloop: its TLS drops what has arrived and was not read yet when the server ends the connection (0.23).
+            # Not uvloop (0.23): its TLS drops what was not read yet when the server ends the connection.
             asyncio.run(serve_egress(settings))
         case "migrate":
             from fleet_runtime.config import DatabaseSettings
