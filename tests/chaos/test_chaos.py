@@ -13,12 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from chaos_jobs import Jobs
-from doorbell_carriers import RedisCarrier, SqsCarrier, SqsServer, aws_environment
+from doorbell_carriers import RedisCarrier
 from fleet_runtime.sandboxd.client import SandboxLost
 from kept_service import KeptService, Part
 from private_docker import PrivateDocker
 from runtime_processes import until
 from sandbox_image import IMAGE, build_sandbox_image
+from sqs_carrier import SqsCarrier, SqsServer, aws_environment
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a Docker daemon of its own")
 
