@@ -63,9 +63,9 @@ class Program:
     database_url: pulumi.Input[str]
     log_level: pulumi.Input[str]
     doorbell: DoorbellVariables
+    """What wakes the workers."""
     otlp_endpoint: pulumi.Input[str] | None = None
     """The collector that spans go to; None where none are made."""
-    """What wakes the workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
