@@ -14,6 +14,8 @@ from fleet_runtime.egress.tunnel import IDLE_SECONDS, Count
 
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_HEADERS_BYTES = 64 * 1024
+_PIECES_AT_ONCE = 256
+"""Each takes as long whether it holds a byte or thousands: after so many it is the other connections' turn."""
 _HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -101,17 +103,19 @@ class Forwarding:
             self._writer.write(self._job.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         while True:
             try:
-                event = self._job.next_event()
+                body, event = _body(self._job)
             except h11.RemoteProtocolError:
                 raise Denied(400, "bad_request", "the request's body is malformed, or ended too early") from None
+            if body:
+                self._count(len(body), "sent")
+                writer.write(upstream.send(h11.Data(data=body)) or b"")
+                await writer.drain()
             if event is h11.NEED_DATA:
                 data = await self._reader.read(_CHUNK_BYTES)
                 self._alive()
                 self._job.receive_data(data)
-            elif isinstance(event, h11.Data):
-                self._count(len(event.data), "sent")
-                writer.write(upstream.send(h11.Data(data=event.data)) or b"")
-                await writer.drain()
+            elif event is None:
+                await asyncio.sleep(0)
             elif isinstance(event, h11.EndOfMessage):
                 # Trailers are dropped: what follows a body was not looked at with the headers.
                 writer.write(upstream.send(h11.EndOfMessage()) or b"")
@@ -122,15 +126,17 @@ class Forwarding:
 
     async def _receive(self, upstream: h11.Connection, reader: asyncio.StreamReader) -> None:
         while True:
-            event = upstream.next_event()
+            body, event = _body(upstream)
+            if body:
+                await self._pass_on(self._reflection.feed(body))
             if event is h11.NEED_DATA:
                 data = await reader.read(_CHUNK_BYTES)
                 self._alive()
                 upstream.receive_data(data)
+            elif event is None:
+                await asyncio.sleep(0)
             elif isinstance(event, h11.Response):
                 await self._answer(event)
-            elif isinstance(event, h11.Data):
-                await self._pass_on(self._reflection.feed(bytes(event.data)))
             elif isinstance(event, h11.EndOfMessage):
                 await self._pass_on(self._reflection.rest())
                 self._writer.write(self._job.send(h11.EndOfMessage()) or b"")
@@ -159,6 +165,17 @@ class Forwarding:
 
     def _alive(self) -> None:
         self._idle.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
+
+
+def _body(conversation: h11.Connection) -> tuple[bytes, object]:
+    """Return what is there of a body, in one, and the event after it; None for that where there may be more at once."""
+    pieces: list[bytes] = []
+    for _ in range(_PIECES_AT_ONCE):
+        event = conversation.next_event()
+        if not isinstance(event, h11.Data):
+            return b"".join(pieces), event
+        pieces.append(bytes(event.data))
+    return b"".join(pieces), None
 
 
 def _end_to_end(
