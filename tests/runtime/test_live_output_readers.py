@@ -5,7 +5,7 @@ from collections.abc import Generator, MutableMapping
 from typing import Any
 
 import pytest
-from fleet_runtime.api import output
+from fleet_runtime.api import output, output_events
 from fleet_runtime.api.app import create_app
 from fleet_runtime.api.runtime import ApiRuntime
 from fleet_runtime.config import ApiSettings
@@ -13,8 +13,9 @@ from fleet_runtime.database import Database
 from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.keys import KeyStore
 from fleet_runtime.store.acceptance import Acceptance
+from fleet_runtime.store.live_output import Chunk, LiveOutput
 from fleet_runtime.telemetry.metrics import ApiMetrics
-from jobs import new_job
+from jobs import new_job, worker_on
 
 _LIMIT_SECONDS = 30
 
@@ -27,8 +28,8 @@ def impatient() -> Generator[None]:
         yield
 
 
-async def _runtime(database: Database, database_url: str) -> ApiRuntime:
-    settings = ApiSettings.model_validate({"database_url": database_url})
+async def _runtime(database: Database, database_url: str, **given: Any) -> ApiRuntime:
+    settings = ApiSettings.model_validate({"database_url": database_url, **given})
     doorbell = PostgresDoorbell(database_url, application_name="test-doorbell")
     runtime = ApiRuntime(settings, database, doorbell, ApiMetrics())
     runtime.prepared.set()
@@ -98,3 +99,45 @@ async def test_a_reader_that_leaves_before_anything_happens_keeps_no_place(
         await app(_scope(f"/jobs/{job.id}/output", key), receive, send)
     assert statuses in ([200], [])
     assert runtime.desk.taken == 0
+
+
+@pytest.fixture
+def asked_often() -> Generator[None]:
+    """Keys are asked again after a moment, so that the test has not to wait for ten seconds."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(output_events, "KEEP_ALIVE_SECONDS", 0.05)
+        yield
+
+
+@pytest.mark.usefixtures("asked_often")
+async def test_a_revoked_key_ends_the_stream_of_a_job_that_never_falls_silent(
+    database: Database, database_url: str
+) -> None:
+    """A key that was asked again in silence only would follow a busy job for the day that it may run."""
+    runtime = await _runtime(database, database_url, key_cache_seconds=0)
+    keys, written = KeyStore(database), LiveOutput(database)
+    key = await keys.create("tenant")
+    job = new_job()
+    await Acceptance(database).accept(job)
+    claims, _ = worker_on(database, "worker")
+    await claims.claim(1)
+    app, desk = create_app(runtime), asyncio.create_task(runtime.desk.run())
+    parts = 0
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Future()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        nonlocal parts
+        if message["type"] != "http.response.body":
+            return
+        if parts == 1:
+            await keys.revoke(key.split("_")[1])
+        parts += 1
+        await written.publish([Chunk(job.id, 1, "stdout", 0, b"x" * parts)])
+        runtime.desk.rung(frozenset({job.id}))
+
+    async with asyncio.timeout(_LIMIT_SECONDS):
+        await app(_scope(f"/jobs/{job.id}/output", key), receive, send)
+    assert parts > 1
+    desk.cancel()

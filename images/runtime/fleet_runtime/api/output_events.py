@@ -6,8 +6,10 @@ event's id, so a stream can go on from there in any process at any time, also on
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,14 +72,21 @@ class OutputEvents:
         """Give the events, and comments in between, until the job's end has been told."""
         yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
         if stored.status not in ("queued", "running"):
-            async for event in self._end(stored):
-                yield event
+            # Cut without an `end` where the database goes away: it is taken up again from the last event.
+            with contextlib.suppress(DatabaseAway):
+                async for event in self._end(stored):
+                    yield event
             return
         with self.desk.follow(self.id) as follower:
+            asked_at = time.monotonic()
             while not self.desk.closed and not follower.gone:
-                if not await _heard(follower):
+                heard = await _heard(follower)
+                # By the clock: a job that writes all the time must not be followed for ever with a revoked key.
+                if time.monotonic() - asked_at >= KEEP_ALIVE_SECONDS:
                     if not await self._still_allowed():
                         return
+                    asked_at = time.monotonic()
+                if not heard:
                     yield b": keep-alive\n\n"
                     continue
                 try:
