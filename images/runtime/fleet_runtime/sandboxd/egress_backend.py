@@ -52,7 +52,8 @@ class EgressBackend:
     async def left_over(self, known: Collection[str]) -> list[str]:
         """Ask the backend, and remove the folders that belong to neither."""
         found = await self._inner.left_over(known)
-        self._folders.sweep({*known, *found})
+        # Some may have been begun while the backend was answering.
+        self._folders.sweep({*known, *found, *self._link.sandboxes})
         return found
 
     async def ran_out_of_memory(self, name: str) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ class EgressLink:
     def problem(self) -> str | None:
         """Why jobs that need the proxy wait; None if they need not."""
         return "the egress proxy is not there" if self._outgoing is None else None
+
+    @property
+    def sandboxes(self) -> Collection[str]:
+        """The sandboxes that have a way out."""
+        return self._ways.keys()
 
     def start(self) -> None:
         """Listen, and serve whoever is the proxy from now on; raises OSError."""

@@ -146,12 +146,15 @@ class Sandboxd:
 
     async def _remove_left_over(self) -> None:
         """Remove sandboxes of this fleet that no pool knows: an earlier sandboxd's, or one that a failed start made."""
-        known = {name for pool in self._pools.values() for name in pool.known}
-        names = await self._backend.left_over(known)
+        # Twice: what is listed may have been begun while the backend was answering.
+        names = [name for name in await self._backend.left_over(self._known()) if name not in self._known()]
         for name in names:
             await self._backend.remove(name)
         if names:
             _log.warning("left_over_sandboxes_removed", count=len(names))
+
+    def _known(self) -> set[str]:
+        return {name for pool in self._pools.values() for name in pool.known}
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
