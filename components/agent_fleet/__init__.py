@@ -157,71 +157,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "aws.addon_traffic": (
-        "AddonTraffic",
-        "AddonTrafficArgs",
-    ),
+    "aws.addon_traffic": ("AddonTraffic", "AddonTrafficArgs"),
     "aws.cluster": ("Cluster",),
-    "aws.cluster_args": (
-        "ClusterArgs",
-        "NodeGroupArgs",
-        "RunscArgs",
-    ),
-    "aws.job_queue": (
-        "JobQueue",
-        "JobQueueArgs",
-    ),
-    "aws.managed_database": (
-        "ManagedDatabase",
-        "ManagedDatabaseArgs",
-    ),
-    "aws.network": (
-        "Network",
-        "NetworkArgs",
-    ),
-    "aws.pod_identity": (
-        "PodIdentity",
-        "PodIdentityArgs",
-    ),
-    "aws.registry": (
-        "Registry",
-        "RegistryArgs",
-    ),
-    "aws.registry_rules": (
-        "PullThroughArgs",
-        "RegistryRuleArgs",
-    ),
-    "aws.shared_workspace": (
-        "SharedWorkspace",
-        "SharedWorkspaceArgs",
-    ),
-    "docker.database": (
-        "Database",
-        "DatabaseArgs",
-    ),
+    "aws.cluster_args": ("ClusterArgs", "NodeGroupArgs", "RunscArgs"),
+    "aws.job_queue": ("JobQueue", "JobQueueArgs"),
+    "aws.managed_database": ("ManagedDatabase", "ManagedDatabaseArgs"),
+    "aws.network": ("Network", "NetworkArgs"),
+    "aws.pod_identity": ("PodIdentity", "PodIdentityArgs"),
+    "aws.registry": ("Registry", "RegistryArgs"),
+    "aws.registry_rules": ("PullThroughArgs", "RegistryRuleArgs"),
+    "aws.shared_workspace": ("SharedWorkspace", "SharedWorkspaceArgs"),
+    "docker.database": ("Database", "DatabaseArgs"),
     "docker.execution": ("ExecutionService",),
-    "docker.host_network": (
-        "HostNetwork",
-        "HostNetworkArgs",
-    ),
-    "docker.redis": (
-        "Redis",
-        "RedisArgs",
-    ),
+    "docker.host_network": ("HostNetwork", "HostNetworkArgs"),
+    "docker.redis": ("Redis", "RedisArgs"),
     "doorbell": ("DoorbellArgs",),
-    "execution_args": (
-        "ApiArgs",
-        "ExecutionServiceArgs",
-        "SandboxArgs",
-        "TenantBudgetArgs",
-        "WorkerArgs",
-    ),
-    "image": (
-        "AgentImage",
-        "AgentImageArgs",
-        "PulledImage",
-        "PulledImageArgs",
-    ),
+    "execution_args": ("ApiArgs", "ExecutionServiceArgs", "SandboxArgs", "TenantBudgetArgs", "WorkerArgs"),
+    "image": ("AgentImage", "AgentImageArgs", "PulledImage", "PulledImageArgs"),
     "kubernetes.agent_pool": ("AgentPool",),
     "kubernetes.agent_pool_args": (
         "AgentPoolArgs",
@@ -231,52 +183,23 @@ _HOMES = {
         "PoolWorkerArgs",
     ),
     "kubernetes.agent_routing": ("AgentRouting",),
-    "kubernetes.agent_routing_args": (
-        "AgentRoutingArgs",
-        "ConnectionLimitsArgs",
-        "DelayArgs",
-        "RouteArgs",
-    ),
+    "kubernetes.agent_routing_args": ("AgentRoutingArgs", "ConnectionLimitsArgs", "DelayArgs", "RouteArgs"),
     "kubernetes.autoscaler_args": (
         "DatabaseSecretArgs",
         "PoolAutoscalerArgs",
         "QueueScalingArgs",
         "SandboxScalingArgs",
     ),
-    "kubernetes.cluster_database": (
-        "ClusterDatabase",
-        "ClusterDatabaseArgs",
-    ),
-    "kubernetes.cluster_redis": (
-        "ClusterRedis",
-        "ClusterRedisArgs",
-    ),
+    "kubernetes.cluster_database": ("ClusterDatabase", "ClusterDatabaseArgs"),
+    "kubernetes.cluster_redis": ("ClusterRedis", "ClusterRedisArgs"),
     "kubernetes.fleet_api": ("FleetApi",),
-    "kubernetes.fleet_api_args": (
-        "FleetApiArgs",
-        "GatewayArgs",
-        "PoolRouteArgs",
-    ),
-    "kubernetes.image_prepull": (
-        "ImagePrepull",
-        "ImagePrepullArgs",
-    ),
-    "kubernetes.namespace_limits": (
-        "ContainerLimitsArgs",
-        "QuotaArgs",
-    ),
+    "kubernetes.fleet_api_args": ("FleetApiArgs", "GatewayArgs", "PoolRouteArgs"),
+    "kubernetes.image_prepull": ("ImagePrepull", "ImagePrepullArgs"),
+    "kubernetes.namespace_limits": ("ContainerLimitsArgs", "QuotaArgs"),
     "kubernetes.node_autoscaler": ("NodeAutoscaler",),
-    "kubernetes.node_autoscaler_args": (
-        "NodeAutoscalerArgs",
-        "NodePoolArgs",
-    ),
+    "kubernetes.node_autoscaler_args": ("NodeAutoscalerArgs", "NodePoolArgs"),
     "kubernetes.platform": ("Platform",),
-    "kubernetes.platform_args": (
-        "IstioArgs",
-        "KarpenterArgs",
-        "KedaArgs",
-        "PlatformArgs",
-    ),
+    "kubernetes.platform_args": ("IstioArgs", "KarpenterArgs", "KedaArgs", "PlatformArgs"),
     "kubernetes.pool_autoscaler": ("PoolAutoscaler",),
     "kubernetes.sandbox_pool": ("SandboxPool",),
     "kubernetes.sandbox_pool_args": ("SandboxPoolArgs",),
@@ -287,14 +210,8 @@ _HOMES = {
         "TenantNamespaceArgs",
         "WaypointArgs",
     ),
-    "kubernetes.workspace": (
-        "WorkspaceClaim",
-        "WorkspaceClaimArgs",
-    ),
-    "sandbox_egress": (
-        "EgressCredentialArgs",
-        "SandboxEgressArgs",
-    ),
+    "kubernetes.workspace": ("WorkspaceClaim", "WorkspaceClaimArgs"),
+    "sandbox_egress": ("EgressCredentialArgs", "SandboxEgressArgs"),
 }
 """Where each name is, as the imports above have it."""
 
