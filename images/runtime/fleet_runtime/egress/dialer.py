@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import certifi
@@ -15,6 +16,8 @@ _CONNECT_SECONDS = 5.0
 _OPEN_SECONDS = 15.0
 """For all addresses of a name together."""
 _BUFFER_BYTES = 64 * 1024
+_RESOLVERS = ThreadPoolExecutor(64, "resolve")
+"""asyncio's own threads are few: one job's names, whose servers do not answer, would keep all others' waiting."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
@@ -98,7 +101,8 @@ class Dialer:
 
 async def _resolve(host: str) -> Sequence[str]:
     # The dot at the end keeps the search domains of this host out.
-    found = await asyncio.get_running_loop().getaddrinfo(f"{host}.", None, type=socket.SOCK_STREAM)
+    asked = partial(socket.getaddrinfo, f"{host}.", None, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, asked)
     return [str(address[0]) for _, _, _, _, address in found]
 
 

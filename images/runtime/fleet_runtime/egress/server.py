@@ -1,6 +1,7 @@
 """The egress role from start to SIGTERM."""
 
 import asyncio
+import os
 import signal
 from typing import Any
 
@@ -20,6 +21,8 @@ _log = structlog.get_logger(__name__)
 
 async def serve(settings: EgressSettings, dialer: Dialer | None = None) -> None:
     """Be the proxy until SIGTERM or SIGINT. What runs through it then is cut off, as its job's sandbox would be."""
+    # The resolver's own (resolv.conf(5)): no thread of it is held longer than a connection waits for it.
+    os.environ.setdefault("RES_OPTIONS", "timeout:2 attempts:2")
     metrics = Metrics()
     budgets = Budgets(settings.egress_tenant_daily_bytes, settings.egress_tenant_daily_requests)
     rules = {
