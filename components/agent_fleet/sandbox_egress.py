@@ -77,7 +77,8 @@ def egress_workload(
         image=image,
         command=("egress",),
         user=EGRESS_USER,
-        resources=Resources(memory_mebibytes=256, cpus=1),
+        # For all connections that it takes at once (gate.py).
+        resources=Resources(memory_mebibytes=512, cpus=1),
         probe=Probe(command=(*_HEALTH_CHECK, f"http://127.0.0.1:{EGRESS_METRICS_PORT}/health"), target=_HEALTH),
         # Jobs that are cut off here may still go on without the proxy.
         stop_grace_seconds=10,
