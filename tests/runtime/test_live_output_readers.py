@@ -12,8 +12,10 @@ from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database
 from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.keys import KeyStore
+from fleet_runtime.states import JobStatus
 from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.store.live_output import Chunk, LiveOutput
+from fleet_runtime.store.records import Outcome
 from fleet_runtime.telemetry.metrics import ApiMetrics
 from jobs import new_job, worker_on
 
@@ -141,3 +143,42 @@ async def test_a_revoked_key_ends_the_stream_of_a_job_that_never_falls_silent(
         await app(_scope(f"/jobs/{job.id}/output", key), receive, send)
     assert parts > 1
     desk.cancel()
+
+
+async def test_a_lost_ring_is_made_good_while_other_jobs_ring_all_the_time(
+    database: Database, database_url: str
+) -> None:
+    """A worker that is killed between its commit and its ring would leave a stream without an end on a busy API."""
+    runtime = await _runtime(database, database_url)
+    key = await KeyStore(database).create("tenant")
+    silent, busy = new_job(), new_job()
+    for job in (silent, busy):
+        await Acceptance(database).accept(job)
+    claims, outcomes = worker_on(database, "worker")
+    await claims.claim(2)
+    app, seen = create_app(runtime), b""
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Future()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        nonlocal seen
+        if message["type"] == "http.response.body":
+            seen += message["body"]
+            if b"event: state" in message["body"]:
+                await outcomes.finish(silent.id, 1, Outcome(JobStatus.SUCCEEDED, exit_code=0))
+
+    async def ring() -> None:
+        while True:
+            runtime.desk.rung(frozenset({busy.id}))
+            await asyncio.sleep(0.005)
+
+    others = [asyncio.create_task(runtime.desk.run()), asyncio.create_task(ring())]
+    try:
+        with runtime.desk.follow(busy.id):
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                await app(_scope(f"/jobs/{silent.id}/output", key), receive, send)
+    finally:
+        for task in others:
+            task.cancel()
+    assert b"event: end" in seen

@@ -101,14 +101,16 @@ class OutputDesk:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        all_looked_at = time.monotonic()
         while True:
-            try:
-                async with asyncio.timeout(_POLL_SECONDS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, all_looked_at + _POLL_SECONDS - time.monotonic())):
                     await self._look_now.wait()
-                await asyncio.sleep(_GATHER_SECONDS)
-                ids = self._rung & self._followers.keys()
-            except TimeoutError:
-                ids = set(self._followers)
+                    await asyncio.sleep(_GATHER_SECONDS)
+            ids = self._rung & self._followers.keys()
+            # By the clock: rings of some that never cease must not keep others, whose ring was lost, waiting.
+            if time.monotonic() - all_looked_at >= _POLL_SECONDS:
+                ids, all_looked_at = set(self._followers), time.monotonic()
             self._look_now.clear()
             self._rung.clear()
             if ids:
