@@ -8,6 +8,7 @@ import pytest
 from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.store.database_clock import DatabaseClock
+from fleet_runtime.store.fleet import Fleet, WorkerState
 from fleet_runtime.store.sweeping import Sweeper
 from jobs import expire_lease, new_job, row, worker_on
 from psycopg import sql
@@ -82,6 +83,26 @@ async def test_a_clock_that_jumps_forward_takes_no_job_from_a_worker_that_renews
     times.seconds += 20
     assert (await sweeper.sweep()).requeued == []
     assert row(shifted_url, job.id)["attempt"] == 1
+
+
+async def test_a_clock_that_jumps_forward_forgets_no_drain_that_an_operator_asked_for(
+    shifted: Database, shifted_url: str
+) -> None:
+    """A worker on a host that is being worked on would take jobs again, as would one after a long outage."""
+    fleet = Fleet(shifted)
+    worker = WorkerState("w", "default", 1, 0, healthy=True, reason=None, draining=False)
+    await fleet.beat(worker)
+    assert await fleet.request_drain("w", wanted=True)
+    times = Times()
+    sweeper = Sweeper(shifted, grace_seconds=20, clock=times)
+    times.seconds += 21
+    await sweeper.sweep()
+    set_clock(shifted_url, "2 hours")
+    await sweeper.sweep()
+    assert await fleet.beat(worker)
+    times.seconds += 21
+    await sweeper.sweep()
+    assert await fleet.drains_requested() == {"w"}
 
 
 async def test_a_dead_workers_job_comes_back_in_spite_of_a_jump(shifted: Database, shifted_url: str) -> None:

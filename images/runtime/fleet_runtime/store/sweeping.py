@@ -127,9 +127,10 @@ class Sweeper:
                 await self._database.tuples(_FAR_ATTEMPTS, self._far)
                 self._database_clock.went_back = False
             leases = await self._database.tuples(_EXPIRED_LEASES, {"latest": latest})
+            # Who lives has had the time for a beat; its row also holds an operator's wish that it drains.
+            await self._database.tuples(_OLD_WORKERS, {})
         expired = await self._database.tuples(_EXPIRED_RESULTS, {})
         forgotten = await self._database.tuples(_TOMBSTONES, {})
-        await self._database.tuples(_OLD_WORKERS, {})
         await self._database.tuples(_OLD_USAGE, {})
         await self._database.tuples(_OLD_WATCHES, {})
         await self._database.tuples(_UNWATCHED_OUTPUT, {})
