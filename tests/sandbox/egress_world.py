@@ -113,6 +113,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._answer(json.dumps(asked["headers"]).encode())
             case "/reflect-header":
                 self._answer(b"", {"X-Echo": self.headers.get("authorization", "-")})
+            case "/reflect-reason":
+                self.send_response(200, self.headers.get("authorization", "-"))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
             case "/large":
                 self._answer(b"x" * 4_000_000)
             case "/chunks":

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from egress_gate import PUBLIC, Internet, Proxy, Sandbox, detail, parsed, refused, tunnel
 from egress_world import API, CREDENTIAL, FILES, OTHER, SECRET, Authority, Upstream, upstream_server
+from fleet_runtime.egress.config import Credential
+from fleet_runtime.egress.reflection import Reflected, Reflection
+from pydantic import SecretStr
 
 
 async def test_a_request_goes_out_over_tls_with_the_credential(sandbox: Sandbox, upstream: Upstream) -> None:
@@ -123,12 +126,29 @@ async def test_plain_http_in_a_tunnel_gets_the_same_rules(sandbox: Sandbox, upst
     writer.close()
 
 
-@pytest.mark.parametrize("path", ["/reflect-body", "/reflect-header"])
+@pytest.mark.parametrize("path", ["/reflect-body", "/reflect-header", "/reflect-reason"])
 async def test_a_credential_that_comes_back_is_kept_from_the_job(sandbox: Sandbox, path: str) -> None:
     """A server that repeats what it was asked would hand it to the sandbox."""
     answer = await sandbox.say(f"GET http://{API}{path} HTTP/1.1\r\nHost: {API}\r\n\r\n".encode())
     assert SECRET.encode() not in answer
     assert SECRET[:12].encode() not in answer
+
+
+@pytest.mark.parametrize(
+    ("value", "repeated", "harmless"),
+    [
+        ("Bearer sk-0123456789", b"sk-0123456789", b"Bearer realm"),
+        ("Signature k=1x", b"Signature k=1x", b"Signature required"),
+        ("0123456789", b"0123456789", b"012345678"),
+    ],
+)
+def test_the_secret_part_of_a_credential_is_looked_for(value: str, repeated: bytes, harmless: bytes) -> None:
+    """With the scheme alone looked for, the secret passed, and answers that name the scheme did not."""
+    credential = Credential(header="Authorization", value=SecretStr(value))
+    with pytest.raises(Reflected):
+        Reflection(credential).feed(b"you said " + repeated)
+    found = Reflection(credential)
+    assert found.feed(harmless) + found.rest() == harmless
 
 
 async def test_a_server_with_another_certificate_gets_nothing(

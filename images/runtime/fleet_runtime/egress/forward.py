@@ -147,7 +147,7 @@ class Forwarding:
 
     async def _answer(self, response: h11.Response) -> None:
         headers = _end_to_end(response.headers)
-        self._reflection.check(headers)
+        self._reflection.check([*headers, (b"", bytes(response.reason))])
         head = h11.Response(
             status_code=response.status_code, headers=[*headers, (b"connection", b"close")], reason=response.reason
         )

@@ -21,8 +21,8 @@ class Reflection:
     def __init__(self, credential: Credential | None) -> None:
         """Look for the secret part of the header's value: what follows `Bearer ` or another scheme."""
         value = "" if credential is None else credential.value.get_secret_value()
-        words = [word for word in value.split() if len(word) >= _SHORTEST]
-        self._secret = (words[-1] if words else value).encode()
+        last = value.rpartition(" ")[2]
+        self._secret = (last if len(last) >= _SHORTEST else value).encode()
         self._held = b""
 
     def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
