@@ -1,5 +1,6 @@
 """Both renderings of a sandbox's posture against each other, and what a host must have, without making a sandbox."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,21 @@ def test_an_empty_group_is_removed_and_its_parents_after_the_last(tmp_path: Path
     groups.destroy("two")
     groups.leave()
     assert not (tmp_path / "unified/agent-fleet").exists()
+
+
+def test_a_process_that_cannot_be_seen_is_not_killed_as_ones_own_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel shows one of another PID namespace as 0: sandboxd would have killed itself, at every start anew."""
+    groups, killed = unified(tmp_path), list[int]()
+
+    def kill(number: int, _: int) -> None:
+        killed.append(number)
+
+    monkeypatch.setattr(os, "kill", kill)
+    own = tmp_path / "unified/agent-fleet/test/one"
+    own.mkdir(parents=True)
+    (own / "cgroup.procs").write_text("0\n4194305\n")
+    with pytest.raises(OSError, match="not empty"):
+        groups.destroy("one")
+    assert set(killed) == {4_194_305}

@@ -111,6 +111,8 @@ def _hierarchies(mounts: Path) -> Iterator[tuple[str, str]]:
 
 def _processes(folder: Path) -> list[int]:
     try:
-        return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+        found = (folder / "cgroup.procs").read_text().split()
     except OSError:
         return []
+    # The kernel shows one of another PID namespace as 0, which to kill(2) means the caller's own process group.
+    return [int(line) for line in found if line != "0"]
