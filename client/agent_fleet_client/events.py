@@ -3,6 +3,8 @@
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
+from agent_fleet_client.errors import AnswerError
+
 _MAXIMUM_LINE_BYTES = 16 * 1024 * 1024
 
 
@@ -16,7 +18,7 @@ class Event:
 
 
 def read_events(parts: Iterable[bytes]) -> Generator[Event]:
-    """Give the events of a stream. What an end cuts off is no event; a line beyond 16 MiB raises ValueError."""
+    """Give the events of a stream. What an end cuts off is no event; a line beyond 16 MiB raises AnswerError."""
     name, data, last_id = "", list[str](), ""
     for line in _lines(parts):
         if line:
@@ -45,7 +47,7 @@ def _lines(parts: Iterable[bytes]) -> Generator[str]:
         rest += given
         if b"\n" not in given and b"\r" not in given:
             if len(rest) > _MAXIMUM_LINE_BYTES:
-                raise ValueError(f"a line of more than {_MAXIMUM_LINE_BYTES} bytes")
+                raise AnswerError(f"The fleet's answer has a line of more than {_MAXIMUM_LINE_BYTES} bytes.")
             continue
         *whole, last = rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         rest = bytearray(last)

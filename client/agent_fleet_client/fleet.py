@@ -37,6 +37,7 @@ class Fleet:
         self, url: str, key: str, *, patience_seconds: float = 60.0, on_retry: Callable[[str], None] | None = None
     ) -> None:
         """`on_retry` is told why something is tried again. Nothing is sent yet."""
+        self._patience_seconds = patience_seconds
         self._connection = Connection(url, key, patience_seconds=patience_seconds, on_retry=on_retry)
 
     def __enter__(self) -> Self:
@@ -117,6 +118,7 @@ class Fleet:
         the end.
         """
         position: str | None = None
+        fruitless_since: float | None = None
         while True:
             headers = {} if position is None else {"Last-Event-ID": position}
             try:
@@ -126,7 +128,10 @@ class Fleet:
                     if answer.status_code == 204:
                         yield OutputEnd()
                         return
+                    if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                        raise AnswerError("What answered is not a job's output: is that the fleet's address?")
                     for event in read_events(answer.iter_raw()):
+                        fruitless_since = None
                         position = event.id or position
                         seen = read_event(event)
                         if seen is not None:
@@ -141,6 +146,10 @@ class Fleet:
             except BrokenStreamError:
                 pass
             # It broke, or the process that served it stopped; opening it again has patience of its own.
+            now = time.monotonic()
+            fruitless_since = now if fruitless_since is None else fruitless_since
+            if now - fruitless_since > self._patience_seconds:
+                raise BrokenStreamError("The job's output breaks off each time before anything of it has come.")
             time.sleep(_PAUSE_SECONDS)
 
     def output_bytes(self, result: Result) -> tuple[bytes, bytes]:
