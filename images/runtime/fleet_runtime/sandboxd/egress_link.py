@@ -18,6 +18,7 @@ import structlog
 from fleet_runtime.egress.link import Link, LinkError
 
 _TENANTS_IN_A_MESSAGE = 100
+_AGAIN_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +77,13 @@ class EgressLink:
         served: asyncio.Task[None] | None = None
         try:
             while True:
-                connection, _ = await asyncio.get_running_loop().sock_accept(listening)
+                try:
+                    connection, _ = await asyncio.get_running_loop().sock_accept(listening)
+                except OSError as error:
+                    # No descriptor is free, say: the proxy tries again, and so must this.
+                    _log.error("egress_proxy_not_accepted", reason=error.strerror)
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                    continue
                 link = Link(connection)
                 if link.peer_uid not in self._uids:
                     _log.warning("egress_peer_refused", uid=link.peer_uid)
