@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,14 +78,12 @@ def commit() -> str:
     return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
-def keep(figures: Iterable[Figure], on: dict[str, object], version: str) -> None:
-    """Write the figures into the results and the table; those of other names stay as they are.
+def keep(figures: Iterable[Figure], part: str, on: dict[str, object], version: str) -> None:
+    """Write a part's figures into the results and the table; those of other names stay as they are.
 
     `on` is the machine and `version` the commit, both as they were when the measurement began.
     """
-    known: dict[str, dict[str, object]] = {}
-    if RESULTS.exists():
-        known = {each["figure"]: each for each in json.loads(RESULTS.read_text())["figures"]}
+    known = _known()
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     for figure in figures:
         known[figure.figure] = {
@@ -94,10 +92,27 @@ def keep(figures: Iterable[Figure], on: dict[str, object], version: str) -> None
             "compared_value": None if figure.compared_value is None else _rounded(figure.compared_value),
             "ratio": figure.ratio,
             "bar_met": figure.bar_met,
+            "part": part,
             "date": when,
             "commit": version,
             "machine": on,
         }
+    _write(known)
+
+
+def drop_others(part: str, measured: Collection[str]) -> None:
+    """Take out what a part measured once and does not any more; `measured` are the names of its figures now."""
+    known = _known()
+    _write({name: each for name, each in known.items() if each.get("part") != part or name in measured})
+
+
+def _known() -> dict[str, dict[str, object]]:
+    if not RESULTS.exists():
+        return {}
+    return {each["figure"]: each for each in json.loads(RESULTS.read_text())["figures"]}
+
+
+def _write(known: dict[str, dict[str, object]]) -> None:
     RESULTS.write_text(json.dumps({"figures": list(known.values())}, indent=2) + "\n")
     README.write_text(with_table(README.read_text(), list(known.values())))
 

@@ -20,12 +20,14 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 STACK = "bench"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fleet:
     """A fleet that can be put up and taken down."""
 
     settings_file: Path
     port: int
+    raised: bool = False
+    """Whether there may be something to take down."""
 
     @property
     def label(self) -> str:
@@ -36,6 +38,7 @@ class Fleet:
         """Run `make GOAL` and return its seconds; its output is shown only when it fails."""
         config = [f"CONFIG={self.settings_file}"] if goal == "up" else []
         began = time.monotonic()
+        self.raised = self.raised or goal == "up"
         ended = subprocess.run(
             ["make", "--no-print-directory", goal, f"STACK={STACK}", *config],
             cwd=CHECKOUT,
@@ -47,6 +50,7 @@ class Fleet:
         )
         if ended.returncode:
             raise SystemExit(f"make {goal} failed:\n{ended.stdout}{ended.stderr}")
+        self.raised = self.raised and goal != "down"
         return time.monotonic() - began
 
     def containers(self) -> list[Container]:
@@ -58,10 +62,14 @@ class Fleet:
         sandboxes = [each for each in self.containers() if each.labels["agent-fleet.role"] == "sandbox"]
         return str(sandboxes[0].attrs["Image"])
 
+    @property
+    def key(self) -> str:
+        """The API key that the deployment made."""
+        return str(json.loads((CHECKOUT / ".fleet" / f"{STACK}.json").read_text())["api_key"])
+
     def client(self) -> "Client":
         """A connection to the API with the key."""
-        written = json.loads((CHECKOUT / ".fleet" / f"{STACK}.json").read_text())
-        return Client(self.port, written["api_key"])
+        return Client(self.port, self.key)
 
 
 class Client:
@@ -95,7 +103,8 @@ def fleet(folder: Path) -> Generator[Fleet]:
     try:
         yield found
     finally:
-        found.make("down")
+        if found.raised:
+            found.make("down")
 
 
 def quiet_load() -> float:

@@ -4,58 +4,77 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from benchmarks.figures import Figure, percentile
-from benchmarks.fleet import Fleet
+from benchmarks.fleet import Client, Fleet
 from benchmarks.sandbox import HARDENED
 
 PROGRAM = "print(6 * 7)"
+BARS_MS = (15.0, 50.0)
+"""p50 and p99 of a warm job, also of the first after a minute in which nothing was asked."""
 _PAUSE_SECONDS = 0.3
 """Between two jobs: the pool has then replaced the sandbox that the last one used."""
 
+Fleets = Mapping[str, Callable[[], Client]]
+"""By backend: a function that opens a connection to the API of a fleet."""
 
-def latency(fleet: Fleet, jobs: int) -> Iterator[Figure]:
+
+def latency(fleets: Fleets, image: str, jobs: int) -> Iterator[Figure]:
     """A job at rest, measured in turns with Docker's commands, because a machine's load changes."""
-    client = fleet.client()
-    image = fleet.sandbox_image()
+    clients = {backend: connect() for backend, connect in fleets.items()}
     python = ["--entrypoint=python3", image, "-c", PROGRAM]
-    server = subprocess.check_output(
-        ["docker", "run", "-d", "--label", fleet.label, *HARDENED, "--entrypoint=sleep", image, "3600"], text=True
-    ).strip()
-    ours: list[float] = []
+    start = ["docker", "run", "-d", "--rm", *HARDENED, "--entrypoint=sleep", image, "3600"]
+    server = subprocess.check_output(start, text=True).strip()
+    ours: dict[str, list[float]] = {backend: [] for backend in clients}
+    warm = dict.fromkeys(clients, 0)
     runs: list[float] = []
     execs: list[float] = []
-    warm = 0
     try:
         for number in range(jobs + 10):
-            time.sleep(_PAUSE_SECONDS)
-            began = time.perf_counter()
-            result = client.run(PROGRAM)
-            took = (time.perf_counter() - began) * 1000
-            # The first few fill caches and open connections.
-            if number >= 10:
-                ours.append(took)
-                warm += bool(result["warm"])
+            for backend, client in clients.items():
+                time.sleep(_PAUSE_SECONDS)
+                took, found_warm = _job(client)
+                # The first few fill caches and open connections.
+                if number >= 10:
+                    ours[backend].append(took)
+                    warm[backend] += found_warm
             if number % 5 == 4:
                 runs.append(_timed(["docker", "run", "--rm", *HARDENED, *python]))
                 execs.append(_timed(["docker", "exec", server, "python3", "-c", PROGRAM]))
     finally:
         subprocess.run(["docker", "rm", "-f", server], check=False, stdout=subprocess.DEVNULL)
     how = f"POST /execute with Prefer: wait, one after another, {1000 * _PAUSE_SECONDS:.0f} ms apart"
-    for name, share in (("p50", 0.5), ("p99", 0.99)):
-        mine = percentile(ours, share)
-        for other, theirs in (("hardened docker run --rm", runs), ("docker exec", execs)):
-            yield Figure(
-                f"python job through the API, {name}, against {other}",
-                mine,
-                "ms",
-                how,
-                f"{other}, same image, {name}",
-                percentile(theirs, share),
-                samples=len(ours),
-            )
-    yield Figure("python jobs through the API that found a warm sandbox", 100 * warm / len(ours), "%", how)
+    for backend, times in ours.items():
+        for name, share, bar in zip(("p50", "p99"), (0.5, 0.99), BARS_MS, strict=True):
+            mine = percentile(times, share)
+            for other, theirs in (("hardened docker run --rm", runs), ("docker exec", execs)):
+                held = percentile(theirs, share)
+                figure = f"{_named(backend)}, {name}, against {other}"
+                against = f"{other}, same image, {name}"
+                yield Figure(figure, mine, "ms", how, against, held, bar, samples=len(times))
+        figure = f"{_named(backend)}: found a warm sandbox"
+        yield Figure(figure, 100 * warm[backend] / len(times), "%", how, more_is_better=True, samples=len(times))
+
+
+def after_quiet(fleets: Fleets, rounds: int, quiet_seconds: float) -> Iterator[Figure]:
+    """The first job after a time without any; each backend goes first in turn, as the second meets warmer caches."""
+    ours: dict[str, list[float]] = {backend: [] for backend in fleets}
+    for connect in fleets.values():
+        _job(connect())
+    for number in range(rounds):
+        time.sleep(quiet_seconds)
+        for backend in list(fleets)[:: -1 if number % 2 else 1]:
+            # Its own connection: the API ends one that nobody has used for half a minute.
+            began = time.perf_counter()
+            client = fleets[backend]()
+            _job(client)
+            ours[backend].append((time.perf_counter() - began) * 1000)
+    how = f"POST /execute with Prefer: wait on a new connection, once after each {quiet_seconds:.0f} s of quiet"
+    for backend, times in ours.items():
+        name = f"{_named(backend)}, first after {quiet_seconds:.0f} s of quiet"
+        yield Figure(f"{name}, median", statistics.median(times), "ms", how, bar=BARS_MS[0], samples=len(times))
+        yield Figure(f"{name}, worst of {rounds}", max(times), "ms", how, bar=BARS_MS[1], samples=len(times))
 
 
 def throughput(fleet: Fleet, seconds: float) -> Iterator[Figure]:
@@ -84,6 +103,18 @@ def throughput(fleet: Fleet, seconds: float) -> Iterator[Figure]:
         statistics.mean(theirs),
         more_is_better=True,
     )
+
+
+def _named(backend: str) -> str:
+    """As figures have been called from the start: the deployed fleet's without its backend."""
+    return "python job through the API" if backend == "docker" else f"python job through the API, {backend} backend"
+
+
+def _job(client: Client) -> tuple[float, bool]:
+    """Run one; its milliseconds, and whether its sandbox was warm."""
+    began = time.perf_counter()
+    result = client.run(PROGRAM)
+    return (time.perf_counter() - began) * 1000, bool(result["warm"])
 
 
 def _timed(command: list[str]) -> float:

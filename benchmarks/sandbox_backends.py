@@ -29,6 +29,7 @@ class Measured:
     fleet: str
     client: SandboxdClient
     state: Path
+    socket: Path
 
     def processes(self) -> list[list[int]]:
         """For each of its sandboxes: its processes on this machine, and what keeps it (Docker's shim)."""
@@ -82,10 +83,27 @@ def sandboxd(backend: str, state: Path, template: Mapping[str, object]) -> Gener
         }
         process = subprocess.Popen([sys.executable, "-m", "fleet_runtime", "sandboxd"], env=environment)
         try:
-            yield Measured(backend, fleet, SandboxdClient(socket), state)
+            yield Measured(backend, fleet, SandboxdClient(socket), state, socket)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+            if left := left_over(fleet, state):
+                print(f"sandboxd left behind: {', '.join(left)}", file=sys.stderr)
+
+
+def left_over(fleet: str, state: Path) -> list[str]:
+    """What there still is of a fleet's sandboxes: containers, bundles, control groups."""
+    command = ["docker", "ps", "--all", "--quiet", "--filter", f"label=agent-fleet.fleet={fleet}"]
+    containers = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.split()
+    bundles = [str(path) for path in (state / "fleets" / fleet).glob("bundles/*")]
+    # Of version 2, and of version 1, where each controller has a folder.
+    patterns = (f"agent-fleet/{fleet}/*", f"*/agent-fleet/{fleet}/*")
+    groups = [str(path) for each in patterns for path in Path("/sys/fs/cgroup").glob(each) if path.is_dir()]
+    return [*containers, *bundles, *groups]
 
 
 def _children(pid: int) -> list[int]:
