@@ -113,8 +113,11 @@ def _known() -> dict[str, dict[str, object]]:
 
 
 def _write(known: dict[str, dict[str, object]]) -> None:
-    RESULTS.write_text(json.dumps({"figures": list(known.values())}, indent=2) + "\n")
-    README.write_text(with_table(README.read_text(), list(known.values())))
+    """Keep what belongs together together, where a part has new figures."""
+    parts = list(dict.fromkeys(each.get("part") for each in known.values()))
+    figures = sorted(known.values(), key=lambda each: parts.index(each.get("part")))
+    RESULTS.write_text(json.dumps({"figures": figures}, indent=2) + "\n")
+    README.write_text(with_table(README.read_text(), figures))
 
 
 def with_table(text: str, figures: Sequence[dict[str, object]]) -> str:
