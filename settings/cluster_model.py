@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from settings.budget_model import Budget
 from settings.scope import EKS_ONLY, EXISTING_ONLY
 from settings.values import (
+    NOT_A_TRUTH_VALUE,
     HostName,
     ImageByDigest,
     KubernetesName,
@@ -24,7 +25,7 @@ from settings.values import (
     text,
 )
 
-NodePort = Annotated[WholeNumber, Field(ge=30_000, le=32_767)]
+NodePort = Annotated[int, Field(ge=30_000, le=32_767), NOT_A_TRUTH_VALUE]
 KubernetesVersion = Annotated[str, text(r"^1\.[0-9]{2}$", 'a version of Kubernetes in quotes, such as "1.35"')]
 
 

@@ -16,6 +16,7 @@ from settings.egress_model import Egress
 from settings.scope import CLUSTER_ONLY, EKS_ONLY, VM_ONLY, vm_only, vm_only_because
 from settings.telemetry_model import Telemetry
 from settings.values import (
+    NOT_A_TRUTH_VALUE,
     ImageByDigest,
     ImageName,
     IpAddress,
@@ -123,7 +124,7 @@ class Sandbox(Section):
     """Sandboxes at once, the warm ones included."""
     start_timeout_seconds: WholeNumber = Field(default=30, ge=1, le=600)
     """How long a sandbox may take to start before it is given up."""
-    cpu_seconds: Number | None = Field(default=None, ge=0.1, le=604_800)
+    cpu_seconds: Annotated[float, Field(ge=0.1, le=604_800), NOT_A_TRUTH_VALUE] | None = None
     """Processor time of a job, all its processes together; a job that uses it up is killed and ends as `failed` with
     `cpu_limit`. Left out: the time limit and `cpus` are the only bounds."""
     languages: Annotated[tuple[Language, ...], AfterValidator(distinct)] = Field(

@@ -48,8 +48,11 @@ LONGEST_NAME = 27
 """Of a team or an agent type: the two make a job template, which is a label's value, where 63 characters are the
 most."""
 
-WholeNumber = Annotated[int, BeforeValidator(_no_truth_value)]
-Number = Annotated[float, BeforeValidator(_no_truth_value)]
+NOT_A_TRUTH_VALUE = BeforeValidator(_no_truth_value)
+"""Where a number may be left out it stands after the number's range: before it, the range would be missing in the JSON
+Schema."""
+WholeNumber = Annotated[int, NOT_A_TRUTH_VALUE]
+Number = Annotated[float, NOT_A_TRUTH_VALUE]
 Text = Annotated[str, Field(min_length=1)]
 IpAddress = Annotated[
     str, AfterValidator(_ip_address), WithJsonSchema({"type": "string", "format": "ip", "title": "IP address"})

@@ -212,7 +212,7 @@ def test_a_wrong_query_names_the_parameter(client: httpx.Client, query: str) -> 
 def test_health_and_readiness_need_no_key(stack: Stack) -> None:
     """Whoever watches the process has no key."""
     assert httpx.get(f"{stack.url}/health").json() == {"status": "ok"}
-    assert httpx.get(f"{stack.url}/ready").json() == {"ready": True, "workers": 1, "reasons": []}
+    assert httpx.get(f"{stack.url}/ready").json() == {"ready": True, "workers": 1, "draining": [], "reasons": []}
 
 
 def test_metrics_are_not_on_the_public_listener(stack: Stack, client: httpx.Client) -> None:

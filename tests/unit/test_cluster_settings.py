@@ -217,7 +217,7 @@ def test_what_is_only_an_example_is_found_wherever_it_stands() -> None:
     )
     keys = [each.key for each in placeholders(read(given))]
     assert keys == [
-        *(f"fleet.images.digests.{name}" for name in ("runtime", "sandbox", "postgres")),
+        *(f"fleet.images.digests.{name}" for name in DIGESTS),
         "fleet.exposure.host",
         "fleet.aws.administrators[0]",
     ]

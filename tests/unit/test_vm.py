@@ -112,6 +112,7 @@ def test_every_setting_reaches_the_program_that_it_is_for(deploy: Deploy, previe
         "FLEET_LARGE_BODIES": "3",
         "FLEET_RESULT_TTL_SECONDS": "63",
         "FLEET_TOMBSTONE_TTL_SECONDS": "64",
+        "FLEET_TENANT_BUDGETS": "[]",
     }
     assert worker["FLEET_CONCURRENCY"] == "7"
     assert worker["FLEET_DRAIN_SECONDS"] == "65"
