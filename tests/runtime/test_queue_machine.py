@@ -103,19 +103,6 @@ class Queue(RuleBasedStateMachine):
                 assert running[poor] + taken[poor] >= running[rich] + taken[rich] - 1
         return multiple(*(Held(worker, job.id, job.attempt) for job in claimed))
 
-    @rule(target=held, slots=st.integers(1, 3))
-    def claim_together(self, slots: int) -> Any:
-        """All workers claim at the same moment."""
-        self.wait(end_backoff(self.database))
-
-        async def together() -> list[list[ClaimedJob]]:
-            return await asyncio.gather(*(worker_on(self.database, worker)[0].claim(slots) for worker in WORKERS))
-
-        claimed: dict[str, list[ClaimedJob]] = dict(zip(WORKERS, self.wait(together()), strict=True))
-        for worker, jobs in claimed.items():
-            self.take(worker, jobs)
-        return multiple(*(Held(worker, job.id, job.attempt) for worker, jobs in claimed.items() for job in jobs))
-
     def take(self, worker: str, claimed: list[ClaimedJob]) -> None:
         """Have the model know what a worker claimed; no budget may have been passed."""
         for job in claimed:
