@@ -126,7 +126,7 @@ def with_table(text: str, figures: Sequence[dict[str, object]]) -> str:
     for each in figures:
         theirs = "" if each["compared_with"] is None else f"{each['compared_with']}: {each['compared_value']}"
         ratio = "" if each["ratio"] is None else f"{each['ratio']}"
-        bar = "" if each["bar"] is None else f"{each['bar']} {'kept' if each['bar_met'] else '**missed**'}"
+        bar = "" if each["bar"] is None else f"{each['bar']:.4g} {'kept' if each['bar_met'] else '**missed**'}"
         rows.append(f"| {each['figure']} | {each['value']} {each['unit']} | {theirs} | {ratio} | {bar} |")
     versions = sorted({f"{each['date']} at {each['commit']}" for each in figures})
     head, _, rest = text.partition(_BEGIN)
