@@ -116,6 +116,8 @@ def test_a_pool_that_scales_from_zero_is_ready_without_a_worker(shared_database_
     url = start_another_api(pools, settings)
     until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="the API to be ready")
     assert httpx.get(f"{url}/ready").json() == {"ready": True, "workers": 0, "draining": [], "reasons": []}
+    # With pools of its own it would take other tests' stranded jobs to them.
+    pools.processes.pop().end()
 
 
 def test_an_api_of_one_pool_serves_its_tenant_and_its_agent_type_only(pools: Stack, keys: dict[str, str]) -> None:
