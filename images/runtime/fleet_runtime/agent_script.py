@@ -21,13 +21,13 @@ GIT_SETTINGS = (
     ("core.editor", "true"),
     ("core.askPass", ""),
     ("credential.helper", ""),
-    ("diff.external", ""),
     ("gpg.program", "gpg"),
     ("protocol.file.allow", "user"),
     ("protocol.ext.allow", "never"),
     ("safe.bareRepository", "explicit"),
 )
-"""These stand above a repository's own. What it cannot name beforehand, filters and merge drivers, remains its own."""
+"""These stand above a repository's own. What has no harmless value (an
+external diff) or no name that is known beforehand (filters, merge drivers) remains the repository's own."""
 
 
 def agent_script(command: str | Sequence[str], folder: str | None) -> str:

@@ -66,8 +66,8 @@ considered AS MATERIALIZED (
     WHERE waiting.tenant IS NOT NULL
 )"""
 
-# A job with a workspace waits while another one has it, and for those before it; which others is to be found in one look
-# at an index. A subquery with a limit cannot be turned into a hash of all jobs with workspaces.
+# A job with a workspace waits while another one has it, and for those before it: one look at an index for each. A
+# subquery with a limit cannot be turned into a hash of all jobs with workspaces.
 _FREE: LiteralString = """
                AND (workspace IS NULL OR (
                    (SELECT true FROM jobs AS writer

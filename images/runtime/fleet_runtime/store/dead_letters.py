@@ -14,8 +14,8 @@ _DEAD: LiteralString = "(status = 'lost' OR error_code = 'sandbox_terminated') A
 _PAGE = 500
 
 _COLUMNS: LiteralString = (
-    "seq, id, tenant, template, language, agent, workspace, status, attempt, failures, error_code, error_message, created_at, ended_at, "
-    "next_removal_at AS expires_at, replayed_as, replayed_from"
+    "seq, id, tenant, template, language, agent, workspace, status, attempt, failures, error_code, error_message, "
+    "created_at, ended_at, next_removal_at AS expires_at, replayed_as, replayed_from"
 )
 
 _LIST: LiteralString = f"""
