@@ -4,34 +4,17 @@ import asyncio
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import BACKENDS, made_by
 from fleet_runtime.agent_script import agent_script
 from fleet_runtime.sandboxd.client import RunResult, SandboxRefused
 from fleet_runtime.sandboxd.workspace import Workspace
 from made_sandboxes import DockerMade
-from sandbox_daemon import TEMPLATE, Daemon, eventually
+from sandbox_daemon import Daemon, eventually
 
 FOLDER = "/workspace"
 COUNT = 'test ! -e on || echo two; touch on; sleep 0.3; rm on; echo x >> count; wc -l < count | tr -d " "'
-
-
-@pytest.fixture(params=BACKENDS)
-def agents(request: pytest.FixtureRequest, sandbox_image: str, tmp_path: Path) -> Iterator[Daemon]:
-    """A sandboxd with two agent types beside the template for code."""
-    agent = {**TEMPLATE, "image": sandbox_image, "warm": 0, "workspaces": True}
-    templates = {
-        "default": {**TEMPLATE, "image": sandbox_image, "warm": 1},
-        "agent-a": agent,
-        "agent-b": {**agent, "maximum": 1},
-    }
-    daemon = Daemon(tmp_path, templates, made=made_by(str(request.param), request))
-    daemon.start()
-    yield daemon
-    daemon.stop()
 
 
 async def work(
