@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from agent_fleet_client import Fleet, Job
 from calls import fields, problem, run
+from client_command import command_of
 from runtime_processes import Stack, start_stack
 
 AGENTS = (
@@ -135,6 +138,25 @@ def test_a_repeated_request_is_the_same_job_and_another_workspace_is_another_bod
     assert client.post("/execute", json=job, headers={"agent-type": "coder"}).json()["id"] == first.json()["id"]
     for changed in ({"workspace": "other"}, {"agent": "tester"}, {"command": ["echo", "1"]}, {"workspace": None}):
         assert fields(client.post("/execute", json={**job, **changed})) == {"idempotency_key"}
+
+
+def test_the_client_sends_an_agents_job(agents: Stack, tmp_path: Path) -> None:
+    """What a script asks for by `fleet` must be what runs."""
+    fleet = command_of(agents, tmp_path)
+    where = ("--agent", "coder", "--workspace", "app")
+    written = fleet.run("run", *where, "--command", "read x; echo $x > f; exit 3", "--stdin", "-", given=b"in\n")
+    assert (written.returncode, written.stdout, written.stderr) == (3, b"", b"")
+    assert fleet.run("run", *where, "--command", "cat f").stdout == b"in\n"
+    fleet.file("task.md", "do it\n")
+    assert fleet.run("run", "--agent", "coder", "--prompt", "task.md").stdout == b"DO IT\n0\n"
+    for wrong in (("x.py", "--command", "y"), ("--command", "y", "--prompt", "-"), ("--agent", "coder")):
+        ended = fleet.run("run", *wrong)
+        assert b"one of FILE, --command and --prompt" in ended.stderr, ended
+    assert b"agent_type" in fleet.run("run", "--command", "y").stderr
+    with Fleet(fleet.environment["FLEET_URL"], fleet.environment["FLEET_KEY"]) as python:
+        result = python.run(Job(agent_type="coder", command=["echo", "a  b"], workspace="app"))
+        assert result.stdout == "a  b\n"
+        assert next(iter(python.jobs())).language == "agent"
 
 
 def test_the_document_names_the_agent_types(agents: Stack) -> None:
