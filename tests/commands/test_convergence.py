@@ -111,8 +111,8 @@ class _Fleet:
     def network(self) -> Any:
         return self.client.networks.create(f"{self.name}-backend", labels=self.labels("network"))
 
-    def volume(self, name: str) -> Any:
-        return self.client.volumes.create(f"{self.name}-{name}", labels=self.labels("volume"))
+    def volume(self, name: str, role: str = "volume") -> Any:
+        return self.client.volumes.create(f"{self.name}-{name}", labels=self.labels(role))
 
     def names(self) -> set[str]:
         found = [*self.objects.containers(), *self.objects.networks(), *self.objects.volumes()]
@@ -160,6 +160,13 @@ def test_a_database_volume_is_never_removed_by_up(fleet: _Fleet, tmp_path: Path)
     docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), said.append)
     assert fleet.names() == {"database"}
     assert "goes on with what it holds" in said[0]
+
+
+def test_a_tenants_workspace_is_never_removed_by_up(fleet: _Fleet, tmp_path: Path) -> None:
+    """Prevents the loss of tenants' work: sandboxd makes these volumes, so no state knows them."""
+    fleet.volume("workspace-default.app", "workspace")
+    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), _silent)
+    assert fleet.names() == {"workspace-default.app"}
 
 
 def test_an_orphaned_network_goes_with_containers_still_on_it(fleet: _Fleet, tmp_path: Path) -> None:
