@@ -153,20 +153,14 @@ def test_orphans_go_and_what_the_state_knows_stays(fleet: _Fleet, tmp_path: Path
     assert fleet.names() == set()
 
 
-def test_a_database_volume_is_never_removed_by_up(fleet: _Fleet, tmp_path: Path) -> None:
-    """Prevents the loss of accepted jobs when the state was lost, and says that they are there."""
+def test_no_volume_with_a_database_or_a_workspace_is_removed_by_up(fleet: _Fleet, tmp_path: Path) -> None:
+    """Prevents the loss of accepted jobs and of tenants' work: a state may be lost, and never knew the workspaces."""
     fleet.volume("database")
+    fleet.volume("workspace-default.app", "workspace")
     said: list[str] = []
     docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), said.append)
-    assert fleet.names() == {"database"}
+    assert fleet.names() == {"database", "workspace-default.app"}
     assert "goes on with what it holds" in said[0]
-
-
-def test_a_tenants_workspace_is_never_removed_by_up(fleet: _Fleet, tmp_path: Path) -> None:
-    """Prevents the loss of tenants' work: sandboxd makes these volumes, so no state knows them."""
-    fleet.volume("workspace-default.app", "workspace")
-    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), _silent)
-    assert fleet.names() == {"workspace-default.app"}
 
 
 def test_an_orphaned_network_goes_with_containers_still_on_it(fleet: _Fleet, tmp_path: Path) -> None:
