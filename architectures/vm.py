@@ -10,6 +10,7 @@ from agent_fleet import (
     Database,
     ExecutionService,
     ExecutionServiceArgs,
+    HostAgentArgs,
     HostNetwork,
     PulledImage,
     Redis,
@@ -18,6 +19,7 @@ from agent_fleet import (
 
 from architectures.budgets import budget_args
 from architectures.host_certificates import ca_bundle
+from settings.agent_model import HostAgent
 from settings.model import Settings
 
 DOCKER_SOCKET = "/var/run/docker.sock"
@@ -96,6 +98,8 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
     }
     if settings.sandbox.cpu_seconds is not None:
         args["sandbox"]["cpu_seconds"] = settings.sandbox.cpu_seconds
+    if settings.agents:
+        args["agents"] = {name: _agent(name, agent) for name, agent in settings.agents.items()}
     if settings.sandbox.egress.domains:
         args["egress"] = _egress(settings)
     if settings.telemetry.otlp_endpoint is not None:
@@ -105,6 +109,20 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
         args["doorbell"] = {"kind": "redis", "url": redis.url}
     service = ExecutionService(fleet, args, opts=pulumi.ResourceOptions(depends_on=[database]))
     return Deployment(url=service.url, api_key=service.api_key)
+
+
+def _agent(name: str, agent: HostAgent) -> HostAgentArgs:
+    args: HostAgentArgs = {
+        "memory_mebibytes": agent.memory_mebibytes,
+        "cpus": agent.cpus,
+        "scratch_mebibytes": agent.scratch_mebibytes,
+        "maximum": agent.maximum,
+        "prompt_command": agent.prompt_command,
+        "egress": agent.egress,
+    }
+    if agent.image is not None:
+        args["image"] = PulledImage(f"agent-{name}", {"reference": agent.image}).reference
+    return args
 
 
 def _egress(settings: Settings) -> SandboxEgressArgs:

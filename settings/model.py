@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from settings.agent_model import HostAgent
 from settings.aws_model import Aws
 from settings.budget_model import Budget
 from settings.cluster_model import AgentTypes, Cluster, ContainerLimits, Exposure, Platform, Team, Workspace
@@ -222,6 +223,11 @@ class Settings(Section):
         dict[TenantName, Budget], AfterValidator(by_name), Field(json_schema_extra={"x-name": "tenant"})
     ] = Field(default={}, json_schema_extra=vm_only("fleet.teams.<team>.budget"))
     """Budgets of tenants by their names. A tenant that is not here has none, or that which `tenants set` gives it."""
+    agents: Annotated[
+        dict[Name, HostAgent], AfterValidator(by_name), Field(json_schema_extra={"x-name": "agent_type"})
+    ] = Field(default={}, json_schema_extra=vm_only("fleet.agent_types"))
+    """The agent types by their names, for jobs of the form `{agent, prompt | command, workspace}`. They are every
+    tenant's, and what a tenant keeps in a workspace is its own. Without any, such jobs are refused."""
     teams: Annotated[dict[Name, Team], AfterValidator(by_name), Field(json_schema_extra={"x-name": "team"})] = Field(
         default={}, json_schema_extra=CLUSTER_ONLY
     )

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,14 +20,16 @@ MAXIMUM_BODY_BYTES = 40 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Code to run, and what it gets.
+    """Code to run, or what an agent is to do, and what it gets.
 
     `stdin` and `files` (relative path → content) take text or bytes. `timeout_seconds` is wall-clock time; the fleet's
     default, 60, if not given. `max_attempts` is how often the infrastructure may fail it, given here also the sandbox.
-    `agent_type` picks a pool in a cluster. Without an `idempotency_key` the client makes one for each submission.
+    `agent_type` picks a pool in a cluster. With `command` (a program and its arguments, or a text for bash) or `prompt`
+    it is that agent's job: it takes no code, and may name a `workspace` of the tenant. Without an `idempotency_key` the
+    client makes one for each submission.
     """
 
-    code: str
+    code: str = ""
     language: str = "python"
     stdin: str | bytes | None = None
     files: Mapping[str, str | bytes] = field(default_factory=dict[str, str | bytes])
@@ -36,17 +38,14 @@ class Job:
     max_attempts: int | None = None
     idempotency_key: str | None = None
     agent_type: str | None = None
+    command: str | Sequence[str] | None = None
+    prompt: str | None = None
+    workspace: str | None = None
 
 
 def request_body(job: Job, idempotency_key: str) -> bytes:
     """Return the request's JSON; raises InvalidJobError for what the fleet would refuse, with the way out."""
-    if len(job.code) > MAXIMUM_CODE_CHARACTERS:
-        raise InvalidJobError(
-            "code",
-            f"has {len(job.code)} characters; at most {MAXIMUM_CODE_CHARACTERS} are allowed. Send what is large as a "
-            "file of the job, and a short program that uses it",
-        )
-    fields: dict[str, Any] = {"language": _text("language", job.language), "code": _text("code", job.code)}
+    fields = _program(job) if job.command is None and job.prompt is None else _agent(job)
     if job.stdin is not None:
         fields["stdin"] = _stdin(job.stdin)
     if job.files:
@@ -66,6 +65,35 @@ def request_body(job: Job, idempotency_key: str) -> bytes:
             "characters grows sixfold on the way: send it as a file of the job",
         )
     return body
+
+
+def _program(job: Job) -> dict[str, Any]:
+    if job.workspace is not None:
+        raise InvalidJobError("workspace", "goes with an agent's `command` or `prompt` only; send files with `files`")
+    if len(job.code) > MAXIMUM_CODE_CHARACTERS:
+        raise InvalidJobError(
+            "code",
+            f"has {len(job.code)} characters; at most {MAXIMUM_CODE_CHARACTERS} are allowed. Send what is large as a "
+            "file of the job, and a short program that uses it",
+        )
+    return {"language": _text("language", job.language), "code": _text("code", job.code)}
+
+
+def _agent(job: Job) -> dict[str, Any]:
+    if job.agent_type is None:
+        raise InvalidJobError("agent_type", "is missing: it says which agent gets the `command` or `prompt`")
+    if job.code:
+        raise InvalidJobError("code", "goes without `command` and `prompt`: a job is code, or what an agent is to do")
+    fields: dict[str, Any] = {"agent": _text("agent_type", job.agent_type)}
+    if isinstance(job.command, str):
+        fields["command"] = _text("command", job.command)
+    elif job.command is not None:
+        fields["command"] = [_text("command", part) for part in job.command]
+    if job.prompt is not None:
+        fields["prompt"] = _text("prompt", job.prompt)
+    if job.workspace is not None:
+        fields["workspace"] = _text("workspace", job.workspace)
+    return fields
 
 
 def _text(name: str, value: str) -> str:

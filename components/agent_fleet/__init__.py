@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent_fleet.execution_args import (
         ApiArgs,
         ExecutionServiceArgs,
+        HostAgentArgs,
         SandboxArgs,
         TenantBudgetArgs,
         WorkerArgs,
@@ -101,6 +102,7 @@ __all__ = [
     "FleetApi",
     "FleetApiArgs",
     "GatewayArgs",
+    "HostAgentArgs",
     "HostNetwork",
     "HostNetworkArgs",
     "ImagePrepull",
@@ -172,7 +174,14 @@ _HOMES = {
     "docker.host_network": ("HostNetwork", "HostNetworkArgs"),
     "docker.redis": ("Redis", "RedisArgs"),
     "doorbell": ("DoorbellArgs",),
-    "execution_args": ("ApiArgs", "ExecutionServiceArgs", "SandboxArgs", "TenantBudgetArgs", "WorkerArgs"),
+    "execution_args": (
+        "ApiArgs",
+        "ExecutionServiceArgs",
+        "HostAgentArgs",
+        "SandboxArgs",
+        "TenantBudgetArgs",
+        "WorkerArgs",
+    ),
     "image": ("AgentImage", "AgentImageArgs", "PulledImage", "PulledImageArgs"),
     "kubernetes.agent_pool": ("AgentPool",),
     "kubernetes.agent_pool_args": (

@@ -1,6 +1,6 @@
 """What an `ExecutionService` is given, field by field."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -100,6 +100,25 @@ class SandboxArgs(TypedDict):
     """Processor time of a job, all its processes together. Default: only its time limit bounds it."""
 
 
+class HostAgentArgs(TypedDict):
+    """One agent type: its sandboxes, each made for one job, and a worker of its own."""
+
+    image: NotRequired[pulumi.Input[str]]
+    """The image of its sandboxes, by its content; it has the sandbox image's runner. Default: the sandbox image."""
+    memory_mebibytes: pulumi.Input[int]
+    """Memory of one sandbox, its scratch space included."""
+    cpus: pulumi.Input[float]
+    """CPUs of one sandbox."""
+    scratch_mebibytes: pulumi.Input[int]
+    """Size of the job's own folder, which is in memory."""
+    maximum: int
+    """Jobs of this type at once. A plain number, like a worker's concurrency."""
+    prompt_command: NotRequired[Sequence[pulumi.Input[str]]]
+    """The program and its arguments that a prompt is given to, on standard input. Default: it takes no prompts."""
+    egress: NotRequired[bool]
+    """Whether its jobs may go where the service's `egress` says. Default: nowhere."""
+
+
 class ExecutionServiceArgs(TypedDict):
     """What the service is given."""
 
@@ -128,5 +147,7 @@ class ExecutionServiceArgs(TypedDict):
     """The workers."""
     sandbox: SandboxArgs
     """The sandboxes."""
+    agents: NotRequired[Mapping[str, HostAgentArgs]]
+    """The agent types by their names. Left out: none."""
     egress: NotRequired[SandboxEgressArgs]
     """Where jobs may go. Left out: nowhere."""

@@ -77,10 +77,10 @@ class WorkersSandboxes:
     own_name_variable: str | None = None
 
 
-def socket_worker(run_volume: pulumi.Input[str]) -> WorkersSandboxes:
-    """Sandboxes behind sandboxd's socket, on the same Docker host."""
+def socket_worker(run_volume: pulumi.Input[str], template: str = SANDBOX_TEMPLATE) -> WorkersSandboxes:
+    """Sandboxes of one template behind sandboxd's socket, on the same Docker host."""
     return WorkersSandboxes(
-        environment={"FLEET_SANDBOXD_SOCKET": SANDBOXD_SOCKET, "FLEET_TEMPLATE": SANDBOX_TEMPLATE},
+        environment={"FLEET_SANDBOXD_SOCKET": SANDBOXD_SOCKET, "FLEET_TEMPLATE": template},
         mounts=(VolumeMount(volume=run_volume, path=RUN_DIRECTORY, read_only=True),),
     )
 
@@ -189,9 +189,9 @@ def worker_workload(
 
 
 def sandboxd_workload(
-    name: str, args: ExecutionServiceArgs, sandbox: SandboxSpec, run_volume: pulumi.Input[str]
+    name: str, args: ExecutionServiceArgs, sandboxes: Mapping[str, SandboxSpec], run_volume: pulumi.Input[str]
 ) -> Workload:
-    """sandboxd: the only one that may create containers, hence without any network."""
+    """sandboxd: the only one that may create containers, hence without any network. `sandboxes` are by template."""
     return Workload(
         name=name,
         role="sandboxd",
@@ -209,7 +209,7 @@ def sandboxd_workload(
             "FLEET_SANDBOXD_ALLOWED_UIDS": str(FLEET_USER.uid),
             "FLEET_SANDBOXD_SOCKET_GID": str(FLEET_USER.gid),
             "FLEET_DOCKER_HOST": f"unix://{DOCKER_SOCKET}",
-            "FLEET_SANDBOX_TEMPLATES": json_text({SANDBOX_TEMPLATE: sandbox.template()}),
+            "FLEET_SANDBOX_TEMPLATES": json_text({name: each.template() for name, each in sandboxes.items()}),
         },
         mounts=(
             VolumeMount(volume=run_volume, path=RUN_DIRECTORY),

@@ -52,12 +52,13 @@ def egress_workload(
     name: str,
     common: Mapping[str, pulumi.Input[str]],
     image: pulumi.Input[str],
-    template: str,
+    templates: Sequence[str],
     args: SandboxEgressArgs,
     run: VolumeMount,
     network: pulumi.Input[str],
 ) -> Workload:
-    """The proxy: the only one with the credentials, and without any right on the host. `common` is what every role has.
+    """The proxy: the only one with the credentials, and without any right on the host. `common` is what every role has,
+    `templates` are those whose jobs may go there.
 
     It is reached by no network: what it serves comes as descriptors from sandboxd, through the run volume.
     """
@@ -70,7 +71,9 @@ def egress_workload(
     credentials = args.get("credentials")
     if credentials:
         by_domain = {domain: dict(credential) for domain, credential in credentials.items()}
-        secrets["FLEET_EGRESS_CREDENTIALS"] = pulumi.Output.secret(pulumi.Output.json_dumps({template: by_domain}))
+        secrets["FLEET_EGRESS_CREDENTIALS"] = pulumi.Output.secret(
+            pulumi.Output.json_dumps(dict.fromkeys(templates, by_domain))
+        )
     return Workload(
         name=name,
         role="egress",
@@ -87,7 +90,7 @@ def egress_workload(
             "FLEET_EGRESS_SOCKET": f"{run.path}/{_SOCKET_NAME}",
             "FLEET_EGRESS_SANDBOXD_UID": "0",
             "FLEET_EGRESS_LISTEN": f"127.0.0.1:{EGRESS_METRICS_PORT}",
-            "FLEET_EGRESS_POLICIES": pulumi.Output.json_dumps({template: policy}),
+            "FLEET_EGRESS_POLICIES": pulumi.Output.json_dumps(dict.fromkeys(templates, policy)),
             "FLEET_EGRESS_TENANT_DAILY_BYTES": _text(_bytes(args["tenant_daily_mebibytes"])),
             "FLEET_EGRESS_TENANT_DAILY_REQUESTS": _text(_whole(args["tenant_daily_requests"])),
             "FLEET_EGRESS_REFUSED_NETWORKS": pulumi.Output.all(*args.get("refused_networks", [])).apply(",".join),

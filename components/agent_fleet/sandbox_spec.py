@@ -89,9 +89,13 @@ class SandboxSpec:
     privilege_escalation_allowed: Annotated[
         bool, Enforcement("Docker: no-new-privileges", "Pod Security restricted: allowPrivilegeEscalation")
     ] = False
+    workspaces_mounted: Annotated[
+        bool,
+        Enforcement("sandboxd: the volume of the job's own tenant, one sandbox at a time", "no pod has one"),
+    ] = False
     host_mounts_allowed: Annotated[
         bool,
-        Enforcement("sandboxd: its templates have no mounts but that one", "Pod Security restricted: volume types"),
+        Enforcement("sandboxd: its templates have no mounts but those two", "Pod Security restricted: volume types"),
     ] = False
     single_use: Annotated[
         bool,
@@ -115,6 +119,7 @@ class SandboxSpec:
             "start_timeout_seconds": whole_number(self.start_timeout_seconds),
             **({} if self.cpu_seconds is None else {"cpu_seconds": self.cpu_seconds}),
             **({"egress": True} if self.egress_socket_mounted else {}),
+            **({"workspaces": True} if self.workspaces_mounted else {}),
         }
 
     @classmethod

@@ -119,6 +119,9 @@ def remove_orphans(objects: FleetObjects, state: StackState, report: Report) -> 
     for volume in objects.volumes():
         if volume.name in volumes:
             continue
+        if (volume.attrs.get("Labels") or {}).get(ROLE_LABEL) == "workspace":
+            # Tenants' own, made by sandboxd: they go with the fleet, when it is removed.
+            continue
         if volume.name.endswith("-database"):
             report(f"The volume {volume.name} is there already: the database goes on with what it holds.")
         else:

@@ -80,11 +80,11 @@ class DockerPlace:
             objects.remove_container(container)
         for network in (networks := objects.networks()):
             objects.remove_network(network)
-        for volume in (volumes := objects.volumes()):
-            objects.remove_volume(volume)
-        # A sandbox that was being made while sandboxd went.
+        # A sandbox that was being made while sandboxd went: it may have a workspace's volume.
         for container in (late := objects.containers()):
             objects.remove_container(container)
+        for volume in (volumes := objects.volumes()):
+            objects.remove_volume(volume)
         return len(containers) + len(networks) + len(volumes) + len(late)
 
     def what_stays(self) -> str:

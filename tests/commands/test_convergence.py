@@ -111,8 +111,8 @@ class _Fleet:
     def network(self) -> Any:
         return self.client.networks.create(f"{self.name}-backend", labels=self.labels("network"))
 
-    def volume(self, name: str) -> Any:
-        return self.client.volumes.create(f"{self.name}-{name}", labels=self.labels("volume"))
+    def volume(self, name: str, role: str = "volume") -> Any:
+        return self.client.volumes.create(f"{self.name}-{name}", labels=self.labels(role))
 
     def names(self) -> set[str]:
         found = [*self.objects.containers(), *self.objects.networks(), *self.objects.volumes()]
@@ -153,12 +153,13 @@ def test_orphans_go_and_what_the_state_knows_stays(fleet: _Fleet, tmp_path: Path
     assert fleet.names() == set()
 
 
-def test_a_database_volume_is_never_removed_by_up(fleet: _Fleet, tmp_path: Path) -> None:
-    """Prevents the loss of accepted jobs when the state was lost, and says that they are there."""
+def test_no_volume_with_a_database_or_a_workspace_is_removed_by_up(fleet: _Fleet, tmp_path: Path) -> None:
+    """Prevents the loss of accepted jobs and of tenants' work: a state may be lost, and never knew the workspaces."""
     fleet.volume("database")
+    fleet.volume("workspace-default.app", "workspace")
     said: list[str] = []
     docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), said.append)
-    assert fleet.names() == {"database"}
+    assert fleet.names() == {"database", "workspace-default.app"}
     assert "goes on with what it holds" in said[0]
 
 

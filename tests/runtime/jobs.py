@@ -47,9 +47,11 @@ def new_job(tenant: str = "tenant", **given: Any) -> NewJob:
     return NewJob(**{**fields, **given})
 
 
-def worker_on(database: Database, worker_id: str, lease_seconds: float = 30) -> tuple[Claims, Outcomes]:
+def worker_on(
+    database: Database, worker_id: str, lease_seconds: float = 30, template: str = "default"
+) -> tuple[Claims, Outcomes]:
     """Return what a worker of this name works with."""
-    claims = Claims(database, worker_id=worker_id, template="default", lease_seconds=lease_seconds)
+    claims = Claims(database, worker_id=worker_id, template=template, lease_seconds=lease_seconds)
     return claims, Outcomes(database, worker_id=worker_id)
 
 

@@ -11,8 +11,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
+from fleet_runtime.agent_script import WORKSPACE_FOLDER
 from fleet_runtime.payload import MAIN_FILES, Payload, decode
 from fleet_runtime.sandboxd.client import (
     OnOutput,
@@ -32,8 +35,11 @@ _INTERPRETERS = {"python": [sys.executable, "-S"], "bash": ["bash"], "node": ["n
 class LocalSandboxes:
     """Implements `Sandboxes`. An empty program does not even start a process."""
 
-    def __init__(self, maximum: int = 1_000, claimed_maximum: int | None = None) -> None:
+    def __init__(self, maximum: int = 1_000, claimed_maximum: int | None = None, template: str = "default") -> None:
         """Run at most `maximum` jobs at once, and say that it were `claimed_maximum`."""
+        self.template = template
+        self.workspaces: dict[tuple[str, str], str] = {}
+        self.written: set[tuple[str, str]] = set()
         self.maximum = maximum
         self.claimed_maximum = claimed_maximum or maximum
         self.running = 0
@@ -63,9 +69,26 @@ class LocalSandboxes:
                 return _result("sandbox_terminated", None, None, b"before the end", b"", 1.0)
             if not payload.code:
                 return _result("exited", 0, None, b"", b"", 0.1)
-            return await self._run(payload, request.timeout_seconds, kill, on_output or _nobody)
+            with self._workspace(request) as folder:
+                code = payload.code.replace(WORKSPACE_FOLDER, folder)
+                return await self._run(replace(payload, code=code), request.timeout_seconds, kill, on_output or _nobody)
         finally:
             self.running -= 1
+
+    @contextlib.contextmanager
+    def _workspace(self, request: RunRequest) -> Generator[str]:
+        """A folder in the workspace's stead; a second job in it would be a second writer."""
+        if request.workspace is None:
+            yield WORKSPACE_FOLDER
+            return
+        key = request.tenant, request.workspace
+        if key in self.written:
+            raise SandboxRefused("invalid_request", "the workspace has two writers")
+        self.written.add(key)
+        try:
+            yield self.workspaces.setdefault(key, tempfile.mkdtemp(dir=Path.cwd()))
+        finally:
+            self.written.discard(key)
 
     async def _run(
         self, payload: Payload, timeout_seconds: float, kill: asyncio.Event, on_output: OnOutput
@@ -101,7 +124,7 @@ class LocalSandboxes:
     async def count(self) -> PoolCount:
         """Say that all is well, or nothing."""
         template = TemplateCount(warm=1, starting=0, running=self.running, maximum=self.claimed_maximum)
-        return PoolCount(True, None, {"default": template})
+        return PoolCount(True, None, {self.template: template})
 
     async def metrics(self) -> str:
         """Give one metric of sandboxd's."""

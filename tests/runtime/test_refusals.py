@@ -103,12 +103,12 @@ def test_a_body_that_is_no_job_is_refused(client: httpx.Client, content: bytes) 
     assert fields(client.post("/execute", content=content)) <= {"body", "code"}
 
 
-def test_an_agent_job_is_told_that_no_pool_is_configured(client: httpx.Client) -> None:
+def test_an_agent_job_is_told_that_no_agent_type_is_configured(client: httpx.Client) -> None:
     """An agent job that is queued for ever would be worse than refused."""
     answer = client.post("/execute", json={"agent": "coder", "prompt": "fix it"})
     document = problem(answer, 422)
     assert document["errors"][0]["field"] == "agent"
-    assert "no agent pool is configured in this stack" in document["errors"][0]["message"]
+    assert "no agent type is configured in this stack" in document["errors"][0]["message"]
 
 
 def test_files_above_sixteen_mebibytes_are_too_large(client: httpx.Client) -> None:

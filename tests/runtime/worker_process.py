@@ -13,4 +13,4 @@ if __name__ == "__main__":
     configure_logs(settings.log_level, role="worker", worker=settings.worker_id)
     maximum = int(os.environ.get("FLEET_TEST_MAXIMUM", "1000"))
     claimed = int(os.environ.get("FLEET_TEST_CLAIMED_MAXIMUM", str(maximum)))
-    uvloop.run(serve(settings, sandboxes=LocalSandboxes(maximum, claimed)))
+    uvloop.run(serve(settings, sandboxes=LocalSandboxes(maximum, claimed, settings.template)))

@@ -139,3 +139,18 @@ def own_daemon(request: pytest.FixtureRequest, sandbox_image: str, tmp_path: Pat
     daemon = Daemon(tmp_path, {"default": {**TEMPLATE, "image": sandbox_image}}, made=made)
     yield daemon
     daemon.stop()
+
+
+@pytest.fixture(params=BACKENDS)
+def agents(request: pytest.FixtureRequest, sandbox_image: str, tmp_path: Path) -> Iterator[Daemon]:
+    """A sandboxd with two agent types beside the template for code."""
+    agent = {**TEMPLATE, "image": sandbox_image, "warm": 0, "workspaces": True}
+    templates = {
+        "default": {**TEMPLATE, "image": sandbox_image, "warm": 1},
+        "agent-a": agent,
+        "agent-b": {**agent, "maximum": 1},
+    }
+    daemon = Daemon(tmp_path, templates, made=made_by(str(request.param), request))
+    daemon.start()
+    yield daemon
+    daemon.stop()

@@ -59,6 +59,8 @@ class DockerMade:
         """By force."""
         for container in self.containers(fleet):
             container.remove(force=True)
+        for volume in self.client.volumes.list(filters={"label": f"agent-fleet.fleet={fleet}"}):
+            volume.remove()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.frames import encode_frame
 from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.pool import TemplatePool
+from fleet_runtime.sandboxd.workspace import Workspace
 from sandbox_daemon import MEBIBYTE, eventually
 
 
@@ -50,9 +51,11 @@ class PretendBackend:
         del templates
         return {}
 
-    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+    async def start(
+        self, name: str, template_name: str, template: SandboxTemplate, workspace: Workspace | None = None
+    ) -> Sandbox:
         """Make one, after a turn of the loop."""
-        del template_name, template
+        del template_name, template, workspace
         await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop()

@@ -137,10 +137,14 @@ class Daemon:
         template: str = "default",
         kill: asyncio.Event | None = None,
         started: asyncio.Event | None = None,
+        tenant: str = "",
+        workspace: str | None = None,
     ) -> RunResult:
         """Run one job; `started` is set when its code starts."""
         payload = encode(language, code, stdin, files or {})
-        request = RunRequest(secrets.token_hex(8), 1, template, timeout_seconds, payload)
+        request = RunRequest(
+            secrets.token_hex(8), 1, template, timeout_seconds, payload, tenant=tenant, workspace=workspace
+        )
 
         def start(warm: bool, start_ms: float) -> None:
             del warm, start_ms

@@ -71,7 +71,7 @@ async def test_nothing_outside_the_template_reaches_the_sandbox(daemon: Daemon, 
         if message[0]["event"] in {"ended", "refused"}:
             break
     writer.close()
-    assert b"10001\n20\n" in b"".join(seen)
+    assert b"10001\n21\n" in b"".join(seen)
 
 
 @pytest.mark.parametrize("payload", [b"x", b"\xff\xff\xff\xff", struct.pack(">I", 2) + b"{}", bytes(100)])

@@ -12,7 +12,7 @@ from fleet_runtime.api.body import MAXIMUM_BODY_BYTES as API_BODY_BYTES
 from fleet_runtime.api.intake import MAXIMUM_STDIN_BYTES as API_STDIN_BYTES
 from fleet_runtime.api.intake import read_job
 from fleet_runtime.api.models import MAXIMUM_CODE_CHARACTERS
-from fleet_runtime.config import ApiSettings
+from fleet_runtime.config import Agent, ApiSettings
 from fleet_runtime.payload import MAXIMUM_FILE_BYTES as API_FILE_BYTES
 from fleet_runtime.payload import MAXIMUM_FILES, decode
 from hypothesis import given, settings
@@ -45,6 +45,34 @@ def test_the_api_reads_what_was_given(
         name: content if isinstance(content, bytes) else content.encode() for name, content in files.items()
     }
     assert (read.idempotency_key, read.priority, read.timeout_seconds) == ("key", priority or 0, timeout or 60.0)
+
+
+@pytest.mark.parametrize("command", [["make", "a  b"], "make test"])
+def test_the_api_reads_what_an_agent_was_given(command: list[str] | str) -> None:
+    """An agent would do something else than it was told."""
+    api = _API.model_copy(update={"agents": (Agent(agent_type="coder", template="agent-coder"),)})
+    job = Job(agent_type="coder", command=command, workspace="app", stdin="in", files={"f": "x"})
+    read = read_job(request_body(job, "key"), api)
+    assert (read.agent, read.workspace) == ("coder", "app")
+    payload = decode(read.payload)
+    assert payload.code.endswith("exec -- make 'a  b'\n" if isinstance(command, list) else "\nmake test\n")
+    assert (payload.stdin, payload.files) == (b"in", {"f": b"x"})
+
+
+@pytest.mark.parametrize(
+    ("job", "field"),
+    [
+        (Job(command="x"), "agent_type"),
+        (Job(agent_type="a", command="x", code="y"), "code"),
+        (Job(code="x", workspace="app"), "workspace"),
+        (Job(agent_type="a", command=["\0"]), "command"),
+    ],
+)
+def test_what_an_agent_cannot_be_given_is_named_before_it_is_sent(job: Job, field: str) -> None:
+    """The way out is known here already."""
+    with pytest.raises(InvalidJobError) as refused:
+        request_body(job, "key")
+    assert refused.value.field == field
 
 
 def test_the_limits_are_the_apis_own() -> None:

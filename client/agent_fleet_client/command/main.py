@@ -38,7 +38,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("file")
+@click.argument("file", required=False)
 @click.option("-l", "--language", help="python, bash or node; by the file's suffix or its first line if not given.")
 @click.option("--stdin", metavar="FILE|-", help="The program's standard input; it has none if not given.")
 @click.option(
@@ -49,7 +49,16 @@ def cli() -> None:
     help="A file or folder laid into the program's working directory; several times for several.",
 )
 @click.option("--timeout", type=float, metavar="SECONDS", help="Wall-clock time that the program may take.")
-@click.option("--agent-type", help="In a cluster, the pool that runs it.")
+@click.option(
+    "--agent",
+    "--agent-type",
+    "agent_type",
+    metavar="TYPE",
+    help="The agent whose job it is; in a cluster, the pool that runs it.",
+)
+@click.option("--command", metavar="TEXT", help="In place of FILE, what that agent is to run: a text for bash.")
+@click.option("--prompt", metavar="FILE|-", help="In place of FILE, what that agent is told.")
+@click.option("--workspace", metavar="NAME", help="Your workspace that the agent works in; made at its first use.")
 @click.option("--priority", type=int, help="-100 to 100; higher runs earlier among your own jobs.")
 @click.option("--max-attempts", type=int, help="How often the infrastructure, or its sandbox, may fail it.")
 @click.option("--idempotency-key", help="The same key and program are the same job, also in another call.")
@@ -57,10 +66,12 @@ def cli() -> None:
 @click.option("-f", "--follow", is_flag=True, help="Write its output as it comes, not when it has ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")
 @caller
-def run(caller: Caller, file: str, detach: bool, follow: bool, as_json: bool, **options: Any) -> int:
+def run(caller: Caller, file: str | None, detach: bool, follow: bool, as_json: bool, **options: Any) -> int:
     """Run FILE (- is standard input) and end as it ends: its output, its exit code. Ctrl-C cancels it."""
-    if file == "-" and options["stdin"] == "-":
-        raise click.UsageError("standard input is read once: FILE and --stdin cannot both be -.")
+    if sum(given is not None for given in (file, options["command"], options["prompt"])) != 1:
+        raise click.UsageError("give one of FILE, --command and --prompt; the last two with --agent.")
+    if (file or options["prompt"]) == "-" and options["stdin"] == "-":
+        raise click.UsageError("standard input is read once: --stdin cannot be - as well as FILE or --prompt.")
     if sum((detach, follow, as_json)) > 1:
         raise click.UsageError("--detach, --follow and --json exclude each other.")
     job = running.make_job(file, **options)

@@ -22,8 +22,11 @@ _PROGRESS_SECONDS = 2.0
 
 
 def make_job(
-    file: str,
+    file: str | None,
     *,
+    command: str | None,
+    prompt: str | None,
+    workspace: str | None,
     language: str | None,
     stdin: str | None,
     files: tuple[str, ...],
@@ -33,12 +36,15 @@ def make_job(
     max_attempts: int | None,
     idempotency_key: str | None,
 ) -> Job:
-    """Return the job that the arguments describe; raises FleetError."""
-    code = read_program(file)
+    """Return the job that the arguments describe; raises FleetError. `prompt` is a file, or - for standard input."""
+    code = "" if file is None else read_program(file)
     return with_own_key(
         Job(
             code=code,
-            language=language or language_of(file, code),
+            language=language or ("python" if file is None else language_of(file, code)),
+            command=command,
+            prompt=None if prompt is None else read_program(prompt),
+            workspace=workspace,
             stdin=None if stdin is None else _read_stdin(stdin),
             files=read_job_files(files),
             timeout_seconds=timeout,

@@ -5,11 +5,12 @@ import ipaddress
 import pulumi
 import pulumi_docker as docker
 
+from agent_fleet.agent_types import agent_sandbox, agent_template, agents_variable
 from agent_fleet.api_keys import bootstrap_keys, make_api_key
 from agent_fleet.docker.container import container_args, container_options
 from agent_fleet.docker.sandbox_egress import egress_proxy
 from agent_fleet.doorbell import doorbell_variables
-from agent_fleet.execution_args import ExecutionServiceArgs
+from agent_fleet.execution_args import ExecutionServiceArgs, WorkerLimits
 from agent_fleet.execution_workloads import (
     RUN_DIRECTORY,
     SANDBOX_TEMPLATE,
@@ -54,27 +55,32 @@ class ExecutionService(pulumi.ComponentResource):
         )
         sandbox = args["sandbox"]
         egress = args.get("egress")
+        agents = args.get("agents", {})
         proxies: list[pulumi.Resource] = []
         run = VolumeMount(volume=run_volume.name, path=RUN_DIRECTORY)
         if egress is not None:
+            reaching = [SANDBOX_TEMPLATE, *(agent_template(each) for each in agents if agents[each].get("egress"))]
             common = {"FLEET_NAME": args["fleet"], "FLEET_LOG_LEVEL": args["log_level"]}
-            proxies = [egress_proxy(name, args["fleet"], common, args["image"], SANDBOX_TEMPLATE, egress, run, self)]
+            proxies = [egress_proxy(name, args["fleet"], common, args["image"], reaching, egress, run, self)]
         sandboxd_alone = sandboxd_workload(
             f"{name}-sandboxd",
             args,
-            SandboxSpec(
-                image=sandbox["image"],
-                runtime=sandbox["runtime"],
-                memory_mebibytes=sandbox["memory_mebibytes"],
-                cpus=sandbox["cpus"],
-                processes=sandbox["processes"],
-                scratch_mebibytes=sandbox["scratch_mebibytes"],
-                warm=sandbox["warm"],
-                maximum=sandbox["maximum"],
-                start_timeout_seconds=sandbox["start_timeout_seconds"],
-                cpu_seconds=sandbox.get("cpu_seconds"),
-                egress_socket_mounted=egress is not None,
-            ),
+            {
+                SANDBOX_TEMPLATE: SandboxSpec(
+                    image=sandbox["image"],
+                    runtime=sandbox["runtime"],
+                    memory_mebibytes=sandbox["memory_mebibytes"],
+                    cpus=sandbox["cpus"],
+                    processes=sandbox["processes"],
+                    scratch_mebibytes=sandbox["scratch_mebibytes"],
+                    warm=sandbox["warm"],
+                    maximum=sandbox["maximum"],
+                    start_timeout_seconds=sandbox["start_timeout_seconds"],
+                    cpu_seconds=sandbox.get("cpu_seconds"),
+                    egress_socket_mounted=egress is not None,
+                ),
+                **{agent_template(each): agent_sandbox(sandbox, agent) for each, agent in agents.items()},
+            },
             run_volume.name,
         )
         sandboxd = docker.Container(
@@ -94,6 +100,7 @@ class ExecutionService(pulumi.ComponentResource):
                     args["api"],
                     keys=bootstrap_keys([key]),
                     budgets=args["api"].get("budgets", []),
+                    routing=agents_variable(agents),
                     published=Publication(address=args["api"]["bind_address"], port=args["api"]["port"]),
                     networks=(args["frontend_network"], args["backend_network"]),
                 ),
@@ -101,16 +108,24 @@ class ExecutionService(pulumi.ComponentResource):
             ),
             opts=container_options(self),
         )
-        for number in range(1, args["workers"]["count"] + 1):
-            worker = f"{name}-worker" if number == 1 else f"{name}-worker-{number}"
+        # By name: the jobs that each runs at once, and the template of their sandboxes.
+        workers: dict[str, tuple[pulumi.Input[int], str]] = {
+            f"{name}-worker" if number == 1 else f"{name}-worker-{number}": (
+                args["workers"]["concurrency"],
+                SANDBOX_TEMPLATE,
+            )
+            for number in range(1, args["workers"]["count"] + 1)
+        }
+        workers |= {f"{name}-worker-{each}": (agents[each]["maximum"], agent_template(each)) for each in agents}
+        for worker, (concurrency, template) in workers.items():
             docker.Container(
                 worker,
                 container_args(
                     worker_workload(
                         worker,
                         _program(args),
-                        args["workers"],
-                        socket_worker(run_volume.name),
+                        _limits(args, concurrency),
+                        socket_worker(run_volume.name, template),
                         networks=_worker_networks(args),
                     ),
                     args["fleet"],
@@ -120,6 +135,16 @@ class ExecutionService(pulumi.ComponentResource):
             )
         self.url = _url(args["api"]["bind_address"], args["api"]["port"])
         self.register_outputs({"url": self.url, "api_key": self.api_key})
+
+
+def _limits(args: ExecutionServiceArgs, concurrency: pulumi.Input[int]) -> WorkerLimits:
+    workers = args["workers"]
+    return {
+        "concurrency": concurrency,
+        "drain_seconds": workers["drain_seconds"],
+        "lease_seconds": workers["lease_seconds"],
+        "lease_renew_seconds": workers["lease_renew_seconds"],
+    }
 
 
 def _worker_networks(args: ExecutionServiceArgs) -> tuple[pulumi.Input[str], ...]:

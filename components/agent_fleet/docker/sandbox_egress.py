@@ -1,6 +1,6 @@
 """The egress proxy on one Docker host: its container, and a network that nothing else is on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_docker as docker
@@ -16,7 +16,7 @@ def egress_proxy(
     fleet: pulumi.Input[str],
     common: Mapping[str, pulumi.Input[str]],
     image: pulumi.Input[str],
-    template: str,
+    templates: Sequence[str],
     args: SandboxEgressArgs,
     run: VolumeMount,
     parent: pulumi.Resource,
@@ -32,5 +32,5 @@ def egress_proxy(
         ],
         opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
     )
-    workload = egress_workload(f"{name}-egress", common, image, template, args, run, network.name)
+    workload = egress_workload(f"{name}-egress", common, image, templates, args, run, network.name)
     return docker.Container(f"{name}-egress", container_args(workload, fleet), opts=container_options(parent))

@@ -116,6 +116,17 @@ class Pool(BaseModel):
     """Whether queued jobs bring workers up, so that none being there is no fault."""
 
 
+class Agent(BaseModel):
+    """One agent type of a fleet without pools: what `{agent, …}` jobs of it run in, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agent_type: AgentType
+    template: str = Field(min_length=1)
+    prompt_command: tuple[str, ...] = ()
+    """The program and arguments that a prompt is given to, on its standard input; empty where it takes none."""
+
+
 class ApiSettings(DatabaseSettings, DoorbellSettings):
     """The API's settings."""
 
@@ -131,6 +142,8 @@ class ApiSettings(DatabaseSettings, DoorbellSettings):
     """Pins the API to one agent type: a request whose header names another is refused."""
     pools: tuple[Pool, ...] = ()
     """The pools that this API routes to; empty where all jobs run in `template`."""
+    agents: tuple[Agent, ...] = ()
+    """The agent types that it routes to beside `template`, for every tenant; these have workspaces."""
 
     default_timeout_seconds: float = Field(default=60, gt=0)
     max_timeout_seconds: float = Field(default=3_600, gt=0, le=86_400)
@@ -185,7 +198,8 @@ class ApiSettings(DatabaseSettings, DoorbellSettings):
     @property
     def templates(self) -> tuple[str, ...]:
         """The templates that jobs may be sent to, each once."""
-        return tuple(dict.fromkeys(pool.template for pool in self.pools)) or (self.template,)
+        pools = tuple(dict.fromkeys(pool.template for pool in self.pools))
+        return pools or tuple(dict.fromkeys((self.template, *(agent.template for agent in self.agents))))
 
     @property
     def unlisted_key_seconds(self) -> float:
@@ -221,6 +235,15 @@ class ApiSettings(DatabaseSettings, DoorbellSettings):
         for tenant in budgets:
             if budgets.count(tenant) > 1:
                 raise ValueError(f"FLEET_TENANT_BUDGETS has tenant {tenant!r} more than once")
+        if self.agents and (self.pools or self.pinned):
+            raise ValueError(
+                "FLEET_AGENTS goes with neither FLEET_POOLS, FLEET_TENANT nor FLEET_AGENT_TYPE: there the pools are "
+                "the agent types"
+            )
+        types = [agent.agent_type for agent in self.agents]
+        for agent_type in types:
+            if types.count(agent_type) > 1:
+                raise ValueError(f"FLEET_AGENTS has agent_type {agent_type!r} more than once")
         names = [(pool.tenant, pool.agent_type) for pool in self.pools]
         defaults = [pool.tenant for pool in self.pools if pool.default]
         for tenant, agent_type in names:

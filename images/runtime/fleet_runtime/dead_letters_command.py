@@ -94,7 +94,7 @@ async def _show(letters: DeadLetters, id_: UUID, with_input: bool) -> int:
     payload = await letters.payload(id_)
     try:
         # As a body of POST /execute, in ASCII: a terminal must not obey what a stranger's program says.
-        sys.stdout.write(json.dumps(_body(payload or b""), indent=2) + "\n")
+        sys.stdout.write(json.dumps(_body(letter, payload or b""), indent=2) + "\n")
     except PayloadError as error:
         sys.stderr.write(f"the input cannot be shown: {error}\n")
         return 1
@@ -134,9 +134,13 @@ def _line(letter: DeadLetter) -> str:
     return f"{letter.id}  {ended}  {letter.tenant}  {letter.status}  {letter.error_code}  {replayed}"
 
 
-def _body(payload: bytes) -> dict[str, Any]:
+def _body(letter: DeadLetter, payload: bytes) -> dict[str, Any]:
     job = decode(payload)
     body: dict[str, Any] = {"language": job.language, "code": job.code}
+    if letter.agent is not None:
+        body = {"agent": letter.agent, "command": job.code}
+        if letter.workspace is not None:
+            body["workspace"] = letter.workspace
     if job.stdin is not None:
         body["stdin"] = job.stdin.decode(errors="replace")
     if job.files:

@@ -144,6 +144,10 @@ jobs = Table(
     # Of a dead letter, the job that it was last run again as; of that job, the one that it repeats.
     Column("replayed_as", Uuid),
     Column("replayed_from", Uuid),
+    # The agent type that an `{agent, …}` job is for; null where it is code in a language.
+    Column("agent", Text),
+    # The tenant's workspace that it has mounted; null where it has none.
+    Column("workspace", Text),
     # The trace that the request belongs to, in the form of the W3C's header; null where there is none.
     Column("traceparent", Text),
     CheckConstraint(
@@ -178,6 +182,24 @@ jobs = Table(
         text("priority DESC"),
         "seq",
         postgresql_where=text("status = 'queued' AND attempt > 0"),
+    ),
+    # One writer at a time, whatever claims: the last guard under a claim that passes over workspaces in use.
+    Index(
+        "jobs_workspace_writer",
+        "tenant",
+        "workspace",
+        unique=True,
+        postgresql_where=text("status = 'running' AND workspace IS NOT NULL"),
+    ),
+    # The first of those that wait for a workspace.
+    Index(
+        "jobs_workspace_queued",
+        "tenant",
+        "workspace",
+        "template",
+        text("priority DESC"),
+        "seq",
+        postgresql_where=text("status = 'queued' AND workspace IS NOT NULL"),
     ),
     Index("jobs_running", "tenant", postgresql_where=text("status = 'running'")),
     Index(

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from fleet_runtime.api import execute, jobs, output, probes, usage
+from fleet_runtime.api.agent_jobs import known_agents
 from fleet_runtime.api.models import EncodedFile, request_schema
 from fleet_runtime.api.observation import Observation
 from fleet_runtime.api.pools import header_parameter
@@ -68,7 +69,9 @@ def _document(app: FastAPI, runtime: ApiRuntime) -> dict[str, Any]:
     if header is not None:
         execution["parameters"] = [*execution["parameters"], header]
     body = execution["requestBody"]
-    body["content"]["application/json"]["schema"] = request_schema(settings.languages, settings.max_timeout_seconds)
+    body["content"]["application/json"]["schema"] = request_schema(
+        settings.languages, settings.max_timeout_seconds, known_agents(settings)
+    )
     for path in document["paths"].values():
         for operation in path.values():
             for status, answer in list(operation["responses"].items()):

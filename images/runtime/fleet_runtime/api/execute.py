@@ -84,10 +84,13 @@ async def execute(request: Request, runtime: Runtime, caller: Caller) -> Respons
 async def _take(request: Request, runtime: ApiRuntime, caller: Identity, id_: UUID) -> Accepted:
     """Read, validate and commit a job; nothing of its inputs is held in memory once this returns."""
     try:
-        # Before the body is read: a job that has nowhere to go need not arrive.
-        template = runtime.routes.template(caller.tenant, request.headers.get(HEADER))
+        named = request.headers.get(HEADER)
+        if named is not None:
+            # Before the body is read: a job that has nowhere to go need not arrive.
+            runtime.routes.template(caller.tenant, named)
         async with runtime.bodies.read(request) as body:
             intake = await _parse(body, runtime)
+            template = runtime.routes.of_job(caller.tenant, named, intake.agent)
             return await _accept(_job(id_, intake, caller, runtime, request, template), runtime)
     except Problem as problem:
         runtime.metrics.refused.labels(problem.kind).inc()
@@ -110,7 +113,12 @@ def _job(
         template=template,
         language=intake.language,
         payload=intake.payload,
-        body_sha256=runtime.routes.request_sha256(intake.body_sha256, request.headers.get(HEADER)),
+        agent=intake.agent,
+        workspace=intake.workspace,
+        # An agent's job says in its body what the header says.
+        body_sha256=intake.body_sha256
+        if intake.agent is not None
+        else runtime.routes.request_sha256(intake.body_sha256, request.headers.get(HEADER)),
         request_id=request.scope.get("fleet.request_id", ""),
         traceparent=request.scope.get("fleet.traceparent"),
         timeout_seconds=intake.timeout_seconds,

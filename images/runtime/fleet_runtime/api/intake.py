@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from fleet_runtime.api.models import EncodedFile, LanguageJob
+from fleet_runtime.api.agent_jobs import LANGUAGE, RUNS_AS, agent_problems, script_and_input
+from fleet_runtime.api.models import AgentJob, EncodedFile, LanguageJob
 from fleet_runtime.api.problems import invalid, too_large
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.payload import MAXIMUM_FILE_BYTES, MAXIMUM_FILES, PayloadError, encode, path_problems
@@ -32,6 +33,8 @@ class IntakeJob:
     max_attempts: int
     retry_terminated: bool
     idempotency_key: str | None
+    agent: str | None = None
+    workspace: str | None = None
 
 
 def read_job(body: bytes, settings: ApiSettings) -> IntakeJob:
@@ -39,43 +42,59 @@ def read_job(body: bytes, settings: ApiSettings) -> IntakeJob:
     request = _parse(body)
     _check_limits(request, settings)
     files = _decode(request.files or {})
-    stdin = None if request.stdin is None else request.stdin.encode()
-    problems = [(f"files[{problem.path!r}]", problem.message) for problem in path_problems(files, request.language)]
+    language, code, text = _program(request, settings)
+    stdin = None if text is None else text.encode()
+    problems = [(f"files[{problem.path!r}]", problem.message) for problem in path_problems(files, language)]
     if problems:
         raise invalid(problems[:_SHOWN_ERRORS])
     if stdin is not None and len(stdin) > MAXIMUM_STDIN_BYTES:
         raise too_large("stdin", f"{len(stdin)} bytes; at most {MAXIMUM_STDIN_BYTES} are allowed, send more as a file")
     try:
-        payload = encode(request.language, request.code, stdin, dict(sorted(files.items())))
+        payload = encode(language, code, stdin, dict(sorted(files.items())))
+        # The script around an agent's command is not the request's, and may be another one in the next version.
+        identity = (
+            encode(language, "", stdin, dict(sorted(files.items()))) if isinstance(request, AgentJob) else payload
+        )
     except PayloadError as error:
         field, _, message = str(error).partition(": ")
         raise invalid([(field, message or field)]) from None
     return IntakeJob(
-        language=request.language,
+        language=LANGUAGE if isinstance(request, AgentJob) else language,
         payload=payload,
-        body_sha256=_digest(request, payload),
+        body_sha256=_digest(request, identity),
         timeout_seconds=request.timeout_seconds or settings.default_timeout_seconds,
         priority=request.priority or 0,
         max_attempts=request.max_attempts or settings.max_attempts,
         retry_terminated=request.max_attempts is not None,
         idempotency_key=request.idempotency_key,
+        agent=request.agent if isinstance(request, AgentJob) else None,
+        workspace=request.workspace,
     )
 
 
-def _parse(body: bytes) -> LanguageJob:
+def _program(request: LanguageJob | AgentJob, settings: ApiSettings) -> tuple[str, str, str | None]:
+    """Return the language, code and standard input that the sandbox is given."""
+    if isinstance(request, LanguageJob):
+        return request.language, request.code, request.stdin
+    return RUNS_AS, *script_and_input(request, settings)
+
+
+def _parse(body: bytes) -> LanguageJob | AgentJob:
     try:
         return LanguageJob.model_validate_json(body)
     except ValidationError:
         # Python's parser is slower and takes what no text may hold, so that the field with it can be named.
         data = _json(body)
-    if "agent" in data:
-        given = f"{data['agent']!r}"[:60]
-        message = f"{given} was given, but no agent pool is configured in this stack; send `language` and `code`"
+    kind = AgentJob if "agent" in data else LanguageJob
+    if kind is AgentJob and ("language" in data or "code" in data):
+        message = (
+            "goes without `language` and `code`: a job is one or the other, and an agent gets a command or a prompt"
+        )
         raise invalid([("agent", message)])
     try:
-        return LanguageJob.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise invalid(_named(error.errors(include_url=False))) from None
+        raise invalid(_named(error.errors(include_url=False), ", ".join(kind.model_fields))) from None
 
 
 def _json(body: bytes) -> Mapping[str, Any]:
@@ -100,7 +119,7 @@ def _json_type(data: Any) -> str:
     return names.get(type(data), "null")
 
 
-def _named(errors: Sequence[ErrorDetails]) -> list[tuple[str, str]]:
+def _named(errors: Sequence[ErrorDetails], known: str) -> list[tuple[str, str]]:
     """Turn pydantic's errors into (field, message), one for each field."""
     named: dict[str, str] = {}
     for error in errors:
@@ -108,16 +127,18 @@ def _named(errors: Sequence[ErrorDetails]) -> list[tuple[str, str]]:
         if location[:1] == ["files"] and len(location) > 1:
             name = f"files[{location[1]!r}]"
             message = error["msg"] if error["type"] == "text" else 'must be text, or {"base64": "…"}'
+        elif location[:1] == ["command"] and error["type"] in ("list_type", "string_type"):
+            name = "command"
+            message = "must be a list of strings, a program and its arguments, or a text for bash"
         else:
-            name, message = location[0] if location else "body", _message(error)
+            name, message = location[0] if location else "body", _message(error, known)
         named.setdefault(name, message)
     return list(named.items())[:_SHOWN_ERRORS]
 
 
-def _message(error: ErrorDetails) -> str:
+def _message(error: ErrorDetails, known: str) -> str:
     match error["type"]:
         case "extra_forbidden":
-            known = ", ".join(LanguageJob.model_fields)
             return f"is not a field of a job; known are {known}"
         case "missing":
             return "is missing"
@@ -125,7 +146,7 @@ def _message(error: ErrorDetails) -> str:
             return f"has more than {MAXIMUM_FILES} entries"
         case "string_unicode":
             return "holds a lone surrogate, which is not valid Unicode"
-        case "string_too_short":
+        case "string_too_short" | "too_short":
             return "must not be empty"
         case "string_too_long":
             context = error.get("ctx", {})
@@ -137,9 +158,11 @@ def _message(error: ErrorDetails) -> str:
             return message[0].lower() + message[1:] + shown
 
 
-def _check_limits(request: LanguageJob, settings: ApiSettings) -> None:
+def _check_limits(request: LanguageJob | AgentJob, settings: ApiSettings) -> None:
     errors: list[tuple[str, str]] = []
-    if request.language not in settings.languages:
+    if isinstance(request, AgentJob):
+        errors.extend(agent_problems(request, settings))
+    elif request.language not in settings.languages:
         errors.append(("language", f"{request.language[:50]!r} was given; allowed are {', '.join(settings.languages)}"))
     if request.timeout_seconds is not None and request.timeout_seconds > settings.max_timeout_seconds:
         errors.append(
@@ -148,8 +171,8 @@ def _check_limits(request: LanguageJob, settings: ApiSettings) -> None:
                 f"{request.timeout_seconds:g} was given; at most {settings.max_timeout_seconds:g} is allowed",
             )
         )
-    if request.workspace is not None:
-        errors.append(("workspace", "no workspace is configured in this stack; leave the field out and send `files`"))
+    if isinstance(request, LanguageJob) and request.workspace is not None:
+        errors.append(("workspace", "goes with `agent` only; leave the field out and send `files`"))
     if errors:
         raise invalid(errors)
 
@@ -174,9 +197,11 @@ def _decode(files: Mapping[str, str | EncodedFile]) -> dict[str, bytes]:
     return decoded
 
 
-def _digest(request: LanguageJob, payload: bytes) -> bytes:
+def _digest(request: LanguageJob | AgentJob, payload: bytes) -> bytes:
     """Hash what the request asks for, as given: a changed default must not turn a repeated request into a conflict."""
-    options = [request.timeout_seconds, request.priority, request.max_attempts]
+    options: list[object] = [request.timeout_seconds, request.priority, request.max_attempts]
+    if isinstance(request, AgentJob):
+        options += [request.agent, request.workspace, request.prompt, request.command]
     hashed = hashlib.sha256(json.dumps(options).encode())
     hashed.update(payload)
     return hashed.digest()

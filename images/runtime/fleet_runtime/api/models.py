@@ -61,7 +61,7 @@ class JobOptions(BaseModel):
         description="how often the infrastructure may fail the job before it is `lost`; given here, a sandbox that "
         "dies under the job is retried too, so its code may run more than once",
     )
-    workspace: Text | None = Field(default=None, description="refused: no workspace is configured in this stack")
+    workspace: Text | None = Field(default=None, description="refused here: it goes with `agent`")
 
 
 class LanguageJob(JobOptions):
@@ -74,11 +74,22 @@ class LanguageJob(JobOptions):
 
 
 class AgentJob(JobOptions):
-    """Work for an agent. Refused here: no agent pool is configured in this stack."""
+    """Work for an agent: a command, or a prompt, in the sandbox of that agent type."""
 
-    agent: Text
-    prompt: Text | None = None
-    command: list[Text] | None = None
+    agent: Text = Field(description="the agent type; the header `agent-type`, where it is sent, says the same")
+    prompt: Annotated[str, Field(min_length=1, max_length=MAXIMUM_CODE_CHARACTERS), AfterValidator(_plain)] | None = (
+        Field(default=None, description="given to the agent type's own command as its standard input")
+    )
+    command: (
+        Annotated[list[Text], Field(min_length=1, max_length=MAXIMUM_FILES)]
+        | Annotated[str, Field(min_length=1, max_length=MAXIMUM_CODE_CHARACTERS), AfterValidator(_plain)]
+        | None
+    ) = Field(default=None, description="a program and its arguments, or a text for bash")
+    workspace: Text | None = Field(
+        default=None,
+        description="the tenant's workspace that is mounted at /workspace and is the job's working directory; it is "
+        "made at its first use and kept, and one job at a time has it: others wait",
+    )
 
 
 class AcceptedJob(BaseModel):
@@ -126,7 +137,9 @@ class JobSummary(BaseModel):
 
     id: str
     status: str
-    language: str
+    language: str = Field(description="`agent` for an agent's job")
+    agent: str | None
+    workspace: str | None
     priority: int
     attempt: int
     exit_code: int | None
@@ -190,7 +203,9 @@ class Readiness(BaseModel):
     draining: list[str] = Field(default=[], description="live workers that finish their jobs and take no more")
 
 
-def request_schema(languages: tuple[str, ...], maximum_timeout_seconds: float) -> dict[str, Any]:
+def request_schema(
+    languages: tuple[str, ...], maximum_timeout_seconds: float, agents: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return the JSON Schema of `POST /execute`'s body, with this stack's own limits."""
     forms: list[Any] = []
     for model in (LanguageJob, AgentJob):
@@ -198,6 +213,8 @@ def request_schema(languages: tuple[str, ...], maximum_timeout_seconds: float) -
         schema.pop("$defs", None)
         if "language" in schema["properties"]:
             schema["properties"]["language"]["enum"] = list(languages)
+        if "agent" in schema["properties"] and agents:
+            schema["properties"]["agent"]["enum"] = list(agents)
         for option in schema["properties"]["timeout_seconds"]["anyOf"]:
             if option["type"] == "number":
                 option["maximum"] = maximum_timeout_seconds

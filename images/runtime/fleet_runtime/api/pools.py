@@ -1,9 +1,10 @@
-"""Which pool a job goes to: by the tenant of its key and the header `agent-type`."""
+"""Which pool a job goes to: by the tenant of its key and its agent type, which its header or its body names."""
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from fleet_runtime.api.agent_jobs import known_agents
 from fleet_runtime.api.problems import invalid
 from fleet_runtime.config import ApiSettings, Pool
 
@@ -18,7 +19,7 @@ def default_templates(settings: ApiSettings) -> dict[str, str]:
 
 
 class Routes:
-    """The pools of this API. Without any, every job goes to the one template, and the header says nothing."""
+    """The pools of this API, or its agent types. Without either, every job goes to the one template."""
 
     def __init__(self, settings: ApiSettings) -> None:
         """Sort the pools by tenant."""
@@ -28,9 +29,14 @@ class Routes:
         self._pools: dict[str, dict[str, Pool]] = {}
         for pool in settings.pools:
             self._pools.setdefault(pool.tenant, {})[pool.agent_type] = pool
+        self._agents = {agent.agent_type: agent.template for agent in settings.agents}
 
     def template(self, tenant: str, agent_type: str | None) -> str:
-        """Return the template of the pool that a job goes to; raises Problem (422) that names what is allowed."""
+        """Return the template that a job with this header goes to; raises Problem (422) that names what is allowed."""
+        if self._agents and agent_type is not None:
+            if agent_type not in self._agents:
+                raise _refused(agent_type, f"allowed are {', '.join(sorted(self._agents))}")
+            return self._agents[agent_type]
         if not self._pools:
             if self._agent_type is not None and agent_type not in (None, self._agent_type):
                 raise _refused(agent_type, f"this is the API of agent type {self._agent_type!r}; allowed is that")
@@ -46,18 +52,38 @@ class Routes:
             raise _refused(agent_type, f"tenant {tenant!r} has pools for {', '.join(sorted(own))}; send one of them")
         return template
 
+    def of_job(self, tenant: str, header: str | None, agent: str | None) -> str:
+        """Return the template of a job whose body names an agent type or none; raises Problem (422).
+
+        That this API knows the agent type was checked with the rest of the body.
+        """
+        if agent is None:
+            return self.template(tenant, header)
+        if header is not None and header != agent:
+            message = (
+                f"{agent!r} was given, and the header {HEADER} says {header!r}; leave the header out, or say the same"
+            )
+            raise invalid([("agent", message)])
+        own = self._pools.get(tenant, {})
+        if self._pools and agent not in own:
+            allowed = (
+                f"has pools for {', '.join(sorted(own))}; send one of them" if own else "has no pool in this fleet"
+            )
+            raise invalid([("agent", f"{agent!r} was given: tenant {tenant!r} {allowed}")])
+        return own[agent].template if self._pools else self._agents.get(agent, self._template)
+
     def request_sha256(self, body_sha256: bytes, agent_type: str | None) -> bytes:
         """Hash a request's body with the pool that it was sent to, as given: a changed default is no other request.
 
         Where no pool was named, and where there are none, the body's hash stands as it is.
         """
-        given = (agent_type if self._pools else None) or self._agent_type
+        given = (agent_type if self._pools or self._agents else None) or self._agent_type
         return body_sha256 if given is None else hashlib.sha256(body_sha256 + given.encode()).digest()
 
 
 def header_parameter(settings: ApiSettings) -> Mapping[str, Any] | None:
     """Return the header as the OpenAPI document has it; None where it means nothing."""
-    allowed = [settings.agent_type] if settings.agent_type else sorted({pool.agent_type for pool in settings.pools})
+    allowed = list(known_agents(settings))
     if not allowed:
         return None
     return {

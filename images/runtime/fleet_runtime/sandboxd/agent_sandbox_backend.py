@@ -17,6 +17,7 @@ from fleet_runtime.sandboxd.kubernetes_owners import Owners
 from fleet_runtime.sandboxd.kubernetes_pod import Pod
 from fleet_runtime.sandboxd.kubernetes_pods import PodCache
 from fleet_runtime.sandboxd.kubernetes_watch import WatchedObjects
+from fleet_runtime.sandboxd.workspace import Workspace
 
 _CLAIM_SHARE = 0.8
 """Of the time that a start may take, so much is waited for a ready pod; the rest is for attaching to it."""
@@ -80,9 +81,11 @@ class AgentSandboxBackend:
         unusable = self._unusable()
         return dict.fromkeys(templates, unusable) if unusable else {}
 
-    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+    async def start(
+        self, name: str, template_name: str, template: SandboxTemplate, workspace: Workspace | None = None
+    ) -> Sandbox:
         """Claim a sandbox, wait for its pod, attach, and have its runner say that it is ready."""
-        del template_name
+        del template_name, workspace
         deadline = time.monotonic() + template.start_timeout_seconds * _CLAIM_SHARE
         described = describe_claim(
             name, self._warm_pool, self._settings.sandbox_selector, self._worker_id, datetime.now(UTC)

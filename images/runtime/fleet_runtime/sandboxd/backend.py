@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from fleet_runtime.sandboxd.config import SandboxTemplate
+from fleet_runtime.sandboxd.workspace import Workspace
 
 
 class BackendError(Exception):
@@ -53,8 +54,13 @@ class Backend(Protocol):
         """Return by template why sandboxes of it cannot be made; raises BackendError where nothing can."""
         ...
 
-    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
-        """Create and start a sandbox whose runner has yet to say that it is ready; raises BackendError."""
+    async def start(
+        self, name: str, template_name: str, template: SandboxTemplate, workspace: Workspace | None = None
+    ) -> Sandbox:
+        """Create and start a sandbox whose runner has yet to say that it is ready; raises BackendError.
+
+        The workspace is made if there is none yet, and mounted; only templates with workspaces are given one.
+        """
         ...
 
     def shortage(self) -> str | None:

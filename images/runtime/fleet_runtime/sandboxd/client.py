@@ -36,6 +36,8 @@ class RunRequest:
     request_id: str = ""
     trace_id: str = ""
     """Both are for the log alone."""
+    workspace: str | None = None
+    """The tenant's workspace that is mounted; None for a sandbox without one."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class SandboxdClient:
             "tenant": request.tenant,
             "request_id": request.request_id,
             "trace_id": request.trace_id,
+            **({} if request.workspace is None else {"workspace": request.workspace}),
         }
         answer = _Answer(on_started, on_output)
         async with self._connection(answer) as (reader, writer):

@@ -26,6 +26,9 @@ class SandboxTemplate(BaseModel):
     cpu_seconds: Annotated[
         float | None, Field(ge=0.1, le=7 * 24 * 3600, description="Processor time of a job, all processes together.")
     ] = None
+    workspaces: Annotated[bool, Field(description="Jobs may name a workspace; each sandbox is made for its job.")] = (
+        False
+    )
     egress: Annotated[bool, Field(description="A socket of the egress proxy's is mounted, and nothing else.")] = False
 
     @model_validator(mode="after")
@@ -34,6 +37,11 @@ class SandboxTemplate(BaseModel):
             raise ValueError(
                 f"warm is {self.warm} and maximum is {self.maximum}: sandboxes waiting count towards the maximum, "
                 "so raise maximum or lower warm"
+            )
+        if self.workspaces and self.warm:
+            raise ValueError(
+                f"warm is {self.warm}, and workspaces is true: which workspace a sandbox has is known when its job "
+                "comes, so set warm to 0"
             )
         if self.scratch_bytes > self.memory_bytes:
             raise ValueError(

@@ -17,6 +17,8 @@ from fleet_runtime.sandboxd.backend import BackendError, Sandbox
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.docker_attachment import Attachment
 from fleet_runtime.sandboxd.docker_posture import LABEL_FLEET, LABEL_ROLE, ROLE, container_config
+from fleet_runtime.sandboxd.docker_volumes import ensure_volume
+from fleet_runtime.sandboxd.workspace import Workspace
 
 _Result = TypeVar("_Result")
 
@@ -45,10 +47,12 @@ class DockerBackend:
         """Ask the daemon for its runtimes, processors, seccomp and the templates' images."""
         return await self._call(self._asker, lambda client: self._check(client, templates))
 
-    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+    async def start(
+        self, name: str, template_name: str, template: SandboxTemplate, workspace: Workspace | None = None
+    ) -> Sandbox:
         """Create, attach, start: in this order nothing that the runner says is missed."""
         try:
-            connection = await self._call(self._starters, lambda client: self._start(client, name, template))
+            connection = await self._call(self._starters, lambda client: self._start(client, name, template, workspace))
         except BackendError as error:
             raise BackendError(f"template {template_name}: {error}", lasting=error.lasting) from error
         return await Attachment.connected(name, connection)
@@ -128,8 +132,11 @@ class DockerBackend:
         state: dict[str, Any] = client.inspect_container(name)["State"]
         return bool(state.get("OOMKilled"))
 
-    def _start(self, client: docker.APIClient, name: str, template: SandboxTemplate) -> socket.socket:
-        config = container_config(client, self._fleet, name, template, self._egress_folders)
+    def _start(
+        self, client: docker.APIClient, name: str, template: SandboxTemplate, workspace: Workspace | None
+    ) -> socket.socket:
+        volume = None if workspace is None else ensure_volume(client, self._fleet, workspace)
+        config = container_config(client, self._fleet, name, template, self._egress_folders, volume)
         created = client.create_container(**config)
         attached = client.attach_socket(created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         # The response closes its connection when it is collected; the copy is ours alone.

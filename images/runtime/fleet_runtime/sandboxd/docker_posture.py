@@ -12,6 +12,7 @@ from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
 from fleet_runtime.sandboxd.oci_seccomp import seccomp
 from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, USER_ID, WORKING_FOLDER, scratch
+from fleet_runtime.sandboxd.workspace import SANDBOX_FOLDER as WORKSPACE_FOLDER
 
 LABEL_FLEET = "agent-fleet.fleet"
 LABEL_ROLE = "agent-fleet.role"
@@ -19,14 +20,23 @@ ROLE = "sandbox"
 
 
 def container_config(
-    client: docker.APIClient, fleet: str, name: str, template: SandboxTemplate, egress_folders: Path
+    client: docker.APIClient,
+    fleet: str,
+    name: str,
+    template: SandboxTemplate,
+    egress_folders: Path,
+    workspace_volume: str | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of `create_container` for one sandbox of this template.
 
-    `egress_folders` is where Docker's host has the folders of sandboxes with egress, each by its sandbox's name.
+    `egress_folders` is where Docker's host has the folders of sandboxes with egress, each by its sandbox's name;
+    `workspace_volume` is the volume that is mounted as the workspace.
     """
     # Of the kind that is refused where its source is missing, and not made in its place.
     mounts = [Mount(SANDBOX_FOLDER, str(egress_folders / name), type="bind", read_only=True)] if template.egress else []
+    if workspace_volume is not None:
+        # A new volume takes over what the image has there: an empty folder of the sandbox's user.
+        mounts.append(Mount(WORKSPACE_FOLDER, workspace_volume, type="volume"))
     return {
         "image": template.image,
         "name": name,

@@ -6,6 +6,7 @@ from fleet_runtime.sandboxd.backend import Backend, BackendError, Sandbox
 from fleet_runtime.sandboxd.config import SandboxdSettings, SandboxTemplate
 from fleet_runtime.sandboxd.egress_folders import EgressFolders
 from fleet_runtime.sandboxd.egress_link import EgressLink
+from fleet_runtime.sandboxd.workspace import Workspace
 
 
 def with_egress(settings: SandboxdSettings, backend: Backend) -> tuple[Backend, EgressLink | None]:
@@ -30,14 +31,16 @@ class EgressBackend:
         """Ask the backend. That the proxy is away keeps no sandbox from being made, only jobs from starting."""
         return await self._inner.check(templates)
 
-    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+    async def start(
+        self, name: str, template_name: str, template: SandboxTemplate, workspace: Workspace | None = None
+    ) -> Sandbox:
         """Make the folder and its socket, then the sandbox; raises BackendError."""
         if template.egress:
             try:
                 self._link.add(name, template_name, self._folders.make(name))
             except OSError as error:
                 raise BackendError(f"template {template_name}: no socket for its egress: {error}") from error
-        return await self._inner.start(name, template_name, template)
+        return await self._inner.start(name, template_name, template, workspace)
 
     def shortage(self) -> str | None:
         """Ask the backend."""

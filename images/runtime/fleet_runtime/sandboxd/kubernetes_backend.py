@@ -16,6 +16,7 @@ from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
 from fleet_runtime.sandboxd.kubernetes_owners import Owners
 from fleet_runtime.sandboxd.kubernetes_pod import Pod, claim
 from fleet_runtime.sandboxd.kubernetes_pods import PodCache
+from fleet_runtime.sandboxd.workspace import Workspace
 
 _CLAIM_SHARE = 0.8
 """Of the time that a start may take, so much is waited for a free pod; the rest is for attaching to it."""
@@ -67,9 +68,11 @@ class KubernetesBackend:
         problem = self._problem()
         return dict.fromkeys(templates, problem) if problem else {}
 
-    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+    async def start(
+        self, name: str, template_name: str, template: SandboxTemplate, workspace: Workspace | None = None
+    ) -> Sandbox:
         """Claim a pod, attach, and have its runner say that it is ready."""
-        del template_name
+        del template_name, workspace
         deadline = time.monotonic() + template.start_timeout_seconds * _CLAIM_SHARE
         pod = await self._claim(name, deadline)
         attachment = PodAttachment(name, await self._api.attach(pod.name))

@@ -42,4 +42,6 @@ class KubernetesSettings(BaseSettings):
         # Pods are found by one selector, and what they may do is the Deployment's to say.
         if len(value) > 1:
             raise ValueError(f"must hold one template, as there is one selector; given are {', '.join(sorted(value))}")
+        if any(template.workspaces for template in value.values()):
+            raise ValueError("workspaces must be false: pods are made before their jobs are known")
         return value

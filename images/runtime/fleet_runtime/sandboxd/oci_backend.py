@@ -19,6 +19,8 @@ from fleet_runtime.sandboxd.oci_config import UIDS_EACH, Program, bundle_config
 from fleet_runtime.sandboxd.oci_host import host_problem, oom_score
 from fleet_runtime.sandboxd.oci_images import Images
 from fleet_runtime.sandboxd.oci_runtime import Process, Runtime, program_of
+from fleet_runtime.sandboxd.oci_workspaces import WorkspaceFolders
+from fleet_runtime.sandboxd.workspace import Workspace
 
 _REMOVALS_AT_ONCE = 2
 _DEATH_SECONDS = 5.0
@@ -39,6 +41,7 @@ class OciBackend:
         self._folder = settings.state / "fleets" / fleet
         self._bundles = self._folder / "bundles"
         self._runtime_state = self._folder / "runtime"
+        self._workspaces = WorkspaceFolders(self._folder / "workspaces", settings.first_uid)
         self._groups = ControlGroups(f"/agent-fleet/{fleet}")
         self._programs: dict[str, Program] = {}
         self._held = contextlib.ExitStack()
@@ -66,12 +69,14 @@ class OciBackend:
                 problems[name] = f"cpus is {template.cpus}, and this host has {processors}"
         return problems
 
-    async def start(self, name: str, template_name: str, template: SandboxTemplate) -> Sandbox:
+    async def start(
+        self, name: str, template_name: str, template: SandboxTemplate, workspace: Workspace | None = None
+    ) -> Sandbox:
         """Write the bundle and have it run on a socket of ours: what the runner says waits there to be read."""
         try:
             program = self._program(template.image)
             runtime = self._runtime(template.runtime)
-            bundle = self._write_bundle(name, template, program)
+            bundle = self._write_bundle(name, template, program, workspace)
             ours, theirs = socket.socketpair()
             reading, writing = os.pipe()
             try:
@@ -157,15 +162,23 @@ class OciBackend:
         except OSError:
             return self._runtime(next(iter(self._runtimes), "runc"))
 
-    def _write_bundle(self, name: str, template: SandboxTemplate, program: Program) -> Path:
+    def _write_bundle(
+        self, name: str, template: SandboxTemplate, program: Program, workspace: Workspace | None
+    ) -> Path:
         self._runtime_state.mkdir(parents=True, exist_ok=True)
         bundle = self._bundles / name
         bundle.mkdir(mode=0o700, parents=True)
+        if workspace is None:
+            first_uid, folder = self._first_uid(name, template), None
+        else:
+            shares_users = not self._settings.user_namespaces or template.runtime == _GVISOR
+            first_uid, folder = self._workspaces.open(workspace, set(self._slots.values()), shares_users=shares_users)
         config = bundle_config(
             template,
             program,
             cgroup=self._groups.path(name),
-            first_uid=self._first_uid(name, template),
+            first_uid=first_uid,
+            workspace_folder=folder,
             oom_score=oom_score(),
             egress_folder=self._egress_folders / name,
         )

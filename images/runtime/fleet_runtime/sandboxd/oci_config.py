@@ -9,6 +9,7 @@ from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
 from fleet_runtime.sandboxd.oci_seccomp import seccomp
 from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, USER_ID, WORKING_FOLDER, scratch
+from fleet_runtime.sandboxd.workspace import SANDBOX_FOLDER as WORKSPACE_FOLDER
 
 SPECIFICATION = "1.0.2"
 UIDS_EACH = 65_536
@@ -53,12 +54,13 @@ def bundle_config(
     first_uid: int | None,
     oom_score: int,
     egress_folder: Path,
+    workspace_folder: Path | None = None,
 ) -> dict[str, Any]:
     """Return config.json for one sandbox.
 
     `cgroup` is the path of its control group below each hierarchy, `first_uid` the first of the host's user IDs that
     are its own, None where it shares the host's. `oom_score` is what its processes start with, and `egress_folder` is
-    what it has mounted where its template has egress.
+    what it has mounted where its template has egress. `workspace_folder` is mounted as its workspace.
     """
     linux: dict[str, Any] = {
         "cgroupsPath": cgroup,
@@ -92,7 +94,11 @@ def bundle_config(
             "noNewPrivileges": True,
             "oomScoreAdj": oom_score,
         },
-        "mounts": [*_mounts(template), *([_egress(egress_folder)] if template.egress else [])],
+        "mounts": [
+            *_mounts(template),
+            *([_egress(egress_folder)] if template.egress else []),
+            *([_workspace(workspace_folder)] if workspace_folder is not None else []),
+        ],
         "linux": linux,
     }
 
@@ -131,6 +137,12 @@ def _mounts(template: SandboxTemplate) -> list[dict[str, Any]]:
 def _egress(folder: Path) -> dict[str, Any]:
     options = ["bind", "ro", "rprivate", "nosuid", "noexec", "nodev"]
     return {"destination": SANDBOX_FOLDER, "type": "bind", "source": str(folder), "options": options}
+
+
+def _workspace(folder: Path) -> dict[str, Any]:
+    # Executable: an agent builds there, and runs what it built.
+    options = ["bind", "rw", "rprivate", "nosuid", "nodev"]
+    return {"destination": WORKSPACE_FOLDER, "type": "bind", "source": str(folder), "options": options}
 
 
 def _mount(destination: str, kind: str, options: list[str]) -> dict[str, Any]:

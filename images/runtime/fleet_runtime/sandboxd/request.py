@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet_runtime.sandboxd.refused import RefusedError
+from fleet_runtime.sandboxd.workspace import Workspace
+from fleet_runtime.workspaces import TENANT_NAME, WORKSPACE_NAME, WORKSPACE_RULE
 
 _MAXIMUM_TIMEOUT_SECONDS = 7 * 24 * 3600
 _MAXIMUM_JOB_ID_CHARACTERS = 200
@@ -26,6 +28,7 @@ class Request:
     request_id: str = ""
     trace_id: str = ""
     """Both are for the log alone; empty where the worker has none."""
+    workspace: Workspace | None = None
 
 
 def parse_request(header: dict[str, Any], body: bytes) -> Request:
@@ -47,7 +50,21 @@ def parse_request(header: dict[str, Any], body: bytes) -> Request:
     request_id, trace_id = _log_id(header, "request_id"), _log_id(header, "trace_id")
     if not body:
         raise _invalid("a run needs a payload as its body")
-    return Request(template, job_id, attempt, float(seconds), body, tenant, request_id, trace_id)
+    return Request(template, job_id, attempt, float(seconds), body, tenant, request_id, trace_id, _workspace(header))
+
+
+def _workspace(header: dict[str, Any]) -> Workspace | None:
+    """Return the workspace by the tenant's name and its own: both become part of a path or of a volume's name."""
+    name, tenant = header.get("workspace"), header.get("tenant", "")
+    if name is None:
+        return None
+    if not isinstance(name, str) or not WORKSPACE_NAME.fullmatch(name):
+        raise _invalid(f"workspace must be {WORKSPACE_RULE}")
+    if not TENANT_NAME.fullmatch(tenant):
+        raise _invalid(
+            "a workspace is a tenant's: tenant must be small letters, digits and hyphens, none first or last"
+        )
+    return Workspace(tenant, name)
 
 
 def _log_id(header: dict[str, Any], name: str) -> str:

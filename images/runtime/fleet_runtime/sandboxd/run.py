@@ -9,10 +9,10 @@ import structlog
 
 from fleet_runtime.egress.link import LinkError
 from fleet_runtime.sandboxd.backend import Backend, Sandbox
+from fleet_runtime.sandboxd.cold_pool import SandboxSource
 from fleet_runtime.sandboxd.egress_link import EgressLink
 from fleet_runtime.sandboxd.frames import FrameError, cpu_limit_frame, encode_frame, read_frame
 from fleet_runtime.sandboxd.metrics import Metrics
-from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.protocol import MAXIMUM_OUTPUT_BYTES, ProtocolError, encode_message, read_message
 from fleet_runtime.sandboxd.refused import RefusedError
 from fleet_runtime.sandboxd.request import Request
@@ -37,7 +37,7 @@ class Run:
     def __init__(
         self,
         request: Request,
-        pool: TemplatePool,
+        pool: SandboxSource,
         backend: Backend,
         metrics: Metrics,
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],

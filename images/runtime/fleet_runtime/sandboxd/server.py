@@ -13,14 +13,16 @@ from typing import Any
 import structlog
 
 from fleet_runtime.sandboxd.backend import Backend, BackendError
+from fleet_runtime.sandboxd.cold_pool import ColdPool, SandboxSource
 from fleet_runtime.sandboxd.config import SandboxdSettings
 from fleet_runtime.sandboxd.egress_backend import with_egress
 from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.protocol import ProtocolError, encode_message, read_message
 from fleet_runtime.sandboxd.refused import RefusedError
-from fleet_runtime.sandboxd.request import parse_request
+from fleet_runtime.sandboxd.request import Request, parse_request
 from fleet_runtime.sandboxd.run import Run
+from fleet_runtime.sandboxd.workspace import WorkspacesInUse
 
 _CHECK_SECONDS = 5.0
 _CHECK_ATTEMPT_SECONDS = 10.0
@@ -68,8 +70,11 @@ class Sandboxd:
         backend, self._egress = with_egress(settings, backend)
         self._backend = backend
         self._metrics = Metrics()
-        self._pools = {
-            name: TemplatePool(settings.name, name, template, backend, self._metrics)
+        in_use = WorkspacesInUse()
+        self._pools: dict[str, TemplatePool | ColdPool] = {
+            name: ColdPool(settings.name, name, template, backend, self._metrics, in_use)
+            if template.workspaces
+            else TemplatePool(settings.name, name, template, backend, self._metrics)
             for name, template in settings.sandbox_templates.items()
         }
         self._allowed = settings.allowed_uids | {os.geteuid()}
@@ -203,11 +208,18 @@ class Sandboxd:
         if self._stopping.is_set():
             raise RefusedError("shutting_down", "sandboxd is shutting down")
         request = parse_request(header, body)
+        await Run(request, self._source(request), self._backend, self._metrics, (reader, writer), self._egress).serve()
+
+    def _source(self, request: Request) -> SandboxSource:
         pool = self._pools.get(request.template)
         if pool is None:
             known = ", ".join(sorted(self._pools))
             raise RefusedError("unknown_template", f"there is no template {request.template!r}; there are {known}")
-        await Run(request, pool, self._backend, self._metrics, (reader, writer), self._egress).serve()
+        if isinstance(pool, ColdPool):
+            return pool.source(request.workspace)
+        if request.workspace is not None:
+            raise RefusedError("invalid_request", f"sandboxes of template {request.template!r} have no workspaces")
+        return pool
 
     def _count(self) -> dict[str, Any]:
         reason = "sandboxd is shutting down" if self._stopping.is_set() else self._reason

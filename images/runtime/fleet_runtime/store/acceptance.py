@@ -11,10 +11,10 @@ _INSERT = """
 WITH job AS (
     INSERT INTO jobs (id, tenant, template, language, priority, max_attempts, retry_terminated, timeout_seconds,
                       idempotency_key, body_sha256, request_id, traceparent, result_ttl_seconds,
-                      tombstone_ttl_seconds)
+                      tombstone_ttl_seconds, agent, workspace)
     VALUES (%(id)s, %(tenant)s, %(template)s, %(language)s, %(priority)s, %(max_attempts)s, %(retry_terminated)s,
             %(timeout_seconds)s, %(idempotency_key)s, %(body_sha256)s, %(request_id)s, %(traceparent)s,
-            %(result_ttl_seconds)s, %(tombstone_ttl_seconds)s)
+            %(result_ttl_seconds)s, %(tombstone_ttl_seconds)s, %(agent)s, %(workspace)s)
     ON CONFLICT DO NOTHING
     RETURNING id
 ), input AS (

@@ -13,6 +13,9 @@ That is enough to be exact:
   claim is committed. `claims` and `starts` in a locked row include what was committed since the snapshot, and so tell
   by how much the snapshot's figures are out of date. What ended since then still counts as running: the error is on
   the safe side, and the next claim has it.
+- A workspace has one writer: its jobs stand in line for it in each template, and only the first of them is a head while
+  nobody has it. Claims for two templates may still meet at one workspace; then the index `jobs_workspace_writer` fails
+  the later one, which is tried again.
 - `held` are limited tenants' heads that are still queued, locked in their turn; `allowed` are as many of them as the
   budgets permit.
 """
@@ -63,7 +66,21 @@ considered AS MATERIALIZED (
     WHERE waiting.tenant IS NOT NULL
 )"""
 
-_HEADS: LiteralString = """
+# A job with a workspace waits while another one has it, and for those before it: one look at an index for each. A
+# subquery with a limit cannot be turned into a hash of all jobs with workspaces.
+_FREE: LiteralString = """
+               AND (workspace IS NULL OR (
+                   (SELECT true FROM jobs AS writer
+                    WHERE writer.tenant = jobs.tenant AND writer.workspace = jobs.workspace
+                      AND writer.status = 'running' AND writer.workspace IS NOT NULL LIMIT 1) IS NULL
+                   AND id = (SELECT head.id FROM jobs AS head
+                             WHERE head.tenant = jobs.tenant AND head.workspace = jobs.workspace
+                               AND head.template = %(template)s
+                               AND head.status = 'queued' AND head.workspace IS NOT NULL
+                               AND head.available_at <= now()"""
+_FIRST: LiteralString = " ORDER BY head.priority DESC, head.seq LIMIT 1)))"
+
+_HEADS: LiteralString = f"""
 heads AS MATERIALIZED (
     SELECT * FROM (
         SELECT head.id, head.priority, head.seq, head.attempt, considered.tenant, considered.limited, considered.fresh,
@@ -73,12 +90,12 @@ heads AS MATERIALIZED (
         CROSS JOIN LATERAL (
             (SELECT id, priority, seq, attempt FROM jobs
              WHERE status = 'queued' AND template = %(template)s AND jobs.tenant = considered.tenant
-               AND available_at <= now() AND coalesce(considered.fresh > 0, true)
+               AND available_at <= now() AND coalesce(considered.fresh > 0, true){_FREE}{_FIRST}
              ORDER BY priority DESC, seq LIMIT greatest(0, least(%(window)s, considered.room)))
             UNION ALL
             (SELECT id, priority, seq, attempt FROM jobs
              WHERE status = 'queued' AND attempt > 0 AND template = %(template)s AND jobs.tenant = considered.tenant
-               AND available_at <= now() AND considered.fresh <= 0
+               AND available_at <= now() AND considered.fresh <= 0{_FREE} AND head.attempt > 0{_FIRST}
              ORDER BY priority DESC, seq LIMIT greatest(0, least(%(window)s, considered.room)))
         ) AS head
         WINDOW own AS (PARTITION BY considered.tenant ORDER BY head.priority DESC, head.seq)
@@ -134,7 +151,7 @@ claimed AS (
         lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
     FROM picked WHERE jobs.id = picked.id
     RETURNING jobs.id, attempt, failures, max_attempts, retry_terminated, tenant, language, request_id,
-              traceparent, timeout_seconds, picked.limited,
+              traceparent, timeout_seconds, workspace, picked.limited,
               extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms
 ), counted AS (
     SELECT tenant, count(*) AS claims, count(*) FILTER (WHERE attempt = 1) AS starts FROM claimed GROUP BY tenant

@@ -1,8 +1,11 @@
 """Claiming jobs, and keeping hold of them."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+from psycopg.errors import UniqueViolation
 
 from fleet_runtime.database import Database
 from fleet_runtime.store.claim_statement import CLAIM
@@ -24,6 +27,9 @@ JOIN jobs ON jobs.id = mine.id AND jobs.attempt = mine.attempt
 WHERE status = 'running' AND worker_id = %(worker_id)s
 """
 
+
+_CLAIM_ATTEMPTS = 5
+"""Each failure is another claim's success; after so many the worker asks again when it next looks for work."""
 
 Attempt = tuple[UUID, int]
 """A job's id and the attempt's number: what a worker holds."""
@@ -57,7 +63,11 @@ class Claims:
             "slots": slots,
             "window": 2 * slots + 16,
         }
-        return await self._database.rows(ClaimedJob, CLAIM, parameters)
+        for _ in range(_CLAIM_ATTEMPTS):
+            # Only `jobs_workspace_writer` can fail a claim: another one has taken a job with the same workspace.
+            with contextlib.suppress(UniqueViolation):
+                return await self._database.rows(ClaimedJob, CLAIM, parameters)
+        return []
 
     async def renew(self, held: Sequence[Attempt]) -> LeaseNews:
         """Prolong the leases of these attempts, and say which are to stop."""

@@ -14,8 +14,8 @@ _DEAD: LiteralString = "(status = 'lost' OR error_code = 'sandbox_terminated') A
 _PAGE = 500
 
 _COLUMNS: LiteralString = (
-    "seq, id, tenant, template, language, status, attempt, failures, error_code, error_message, created_at, ended_at, "
-    "next_removal_at AS expires_at, replayed_as, replayed_from"
+    "seq, id, tenant, template, language, agent, workspace, status, attempt, failures, error_code, error_message, "
+    "created_at, ended_at, next_removal_at AS expires_at, replayed_as, replayed_from"
 )
 
 _LIST: LiteralString = f"""
@@ -35,7 +35,7 @@ _INPUT = "SELECT payload FROM job_inputs WHERE job_id = %(id)s"
 
 COPIED: LiteralString = (
     "tenant, template, language, priority, max_attempts, retry_terminated, timeout_seconds, body_sha256, request_id, "
-    "result_ttl_seconds, tombstone_ttl_seconds"
+    "result_ttl_seconds, tombstone_ttl_seconds, agent, workspace"
 )
 """The columns that a repeated job takes over: what was asked for, and nothing of what became of it."""
 
@@ -68,6 +68,8 @@ class DeadLetter:
     tenant: str
     template: str
     language: str
+    agent: str | None
+    workspace: str | None
     status: str
     attempt: int
     failures: int

@@ -26,6 +26,8 @@ class NewJob:
     result_ttl_seconds: int
     tombstone_ttl_seconds: int
     traceparent: str | None = None
+    agent: str | None = None
+    workspace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class ClaimedJob:
     limited: bool = False
     watched: bool = False
     traceparent: str | None = None
+    workspace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ class ListedJob:
     seq: int
     status: str
     language: str
+    agent: str | None
+    workspace: str | None
     priority: int
     attempt: int
     exit_code: int | None

@@ -47,8 +47,8 @@ FROM jobs WHERE id = %(id)s AND tenant = %(tenant)s
 """
 
 _LIST = """
-SELECT id, seq, status, language, priority, attempt, exit_code, cancel_requested, created_at, claimed_at, ended_at,
-       next_removal_at AS expires_at
+SELECT id, seq, status, language, agent, workspace, priority, attempt, exit_code, cancel_requested, created_at,
+       claimed_at, ended_at, next_removal_at AS expires_at
 FROM jobs
 WHERE tenant = %(tenant)s AND seq < %(before)s AND NOT expired
   AND coalesce(next_removal_at > now(), true)

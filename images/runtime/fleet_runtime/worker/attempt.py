@@ -102,6 +102,7 @@ async def run_attempt(attempt: RunningAttempt, sandboxes: Sandboxes, template: s
         timeout_seconds=job.timeout_seconds,
         payload=job.payload,
         tenant=job.tenant,
+        workspace=job.workspace,
         request_id=job.request_id,
         trace_id=trace_id(job.traceparent) or "",
     )

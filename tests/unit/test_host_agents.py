@@ -1,0 +1,105 @@
+"""Agent types of a Docker host: their settings, and what API, workers and sandboxd are told of them."""
+
+import json
+from typing import Any
+
+import pytest
+from fleet_runtime.config import ApiSettings, WorkerSettings
+from fleet_runtime.sandboxd.config import SandboxdSettings
+from recording import FLEET, Deploy, Recording, digest
+from stack_settings import read
+from test_posture import environment
+
+from settings.problems import SettingsError
+
+IMAGE = "registry.example/agents/coder@sha256:" + "c" * 64
+CODER: dict[str, Any] = {
+    "image": IMAGE,
+    "memory_mebibytes": 1024,
+    "maximum": 3,
+    "prompt_command": ["claude", "--print"],
+    "egress": True,
+}
+EGRESS = {"egress": {"domains": ["api.example.com"]}}
+
+
+@pytest.fixture(scope="module")
+def agents(deploy: Deploy) -> Recording:
+    """A fleet with two agent types, one of which may reach a domain."""
+    return deploy(agents={"coder": CODER, "tester": {}}, sandbox=EGRESS)
+
+
+def told(recording: Recording, role: str) -> dict[str, str]:
+    """A container's variables."""
+    return dict(environment(recording.containers()[role]))
+
+
+def test_each_agent_type_has_a_worker_of_its_own_beside_those_for_code(agents: Recording) -> None:
+    """Jobs of a type that nobody claims would wait for ever."""
+    roles = {role for role in agents.containers() if role.startswith("worker")}
+    assert roles == {"worker", "worker-coder", "worker-tester"}
+    assert {f"{FLEET}-api", f"{FLEET}-sandboxd"} <= set(agents.containers()["worker-coder"].dependencies)
+    for role, template, jobs in (("coder", "agent-coder", "3"), ("tester", "agent-tester", "2")):
+        given = told(agents, f"worker-{role}")
+        assert (given["FLEET_TEMPLATE"], given["FLEET_CONCURRENCY"]) == (template, jobs)
+
+
+def test_the_programs_accept_what_they_are_told_of_agents(agents: Recording, preview: bool) -> None:
+    """A container that refuses its environment restarts for ever."""
+    if preview:
+        return
+    with pytest.MonkeyPatch.context() as patched:
+        for role in ("worker-coder", "api", "sandboxd"):
+            for name, value in told(agents, role).items():
+                patched.setenv(name, value)
+        api, sandboxd, worker = ApiSettings(), SandboxdSettings(), WorkerSettings()  # pyright: ignore[reportCallIssue]
+    assert worker.concurrency == 3
+    coder, tester = api.agents
+    assert (coder.agent_type, coder.template, coder.prompt_command) == ("coder", "agent-coder", ("claude", "--print"))
+    assert (tester.template, tester.prompt_command) == ("agent-tester", ())
+    templates = sandboxd.sandbox_templates
+    assert set(templates) == {"default", *api.templates} == {"default", "agent-coder", "agent-tester"}
+    assert [templates[each].workspaces for each in ("default", "agent-coder", "agent-tester")] == [False, True, True]
+    assert [templates[each].egress for each in ("default", "agent-coder", "agent-tester")] == [True, True, False]
+    assert templates["agent-coder"].image == digest("agent-coder")
+    assert templates["agent-tester"].image == templates["default"].image
+    assert (templates["agent-coder"].maximum, templates["agent-coder"].memory_bytes) == (3, 1024 * 1024 * 1024)
+
+
+def test_the_proxy_lets_out_those_types_that_may_go_out(agents: Recording, preview: bool) -> None:
+    """A type without egress that had a policy would need only a socket."""
+    if not preview:
+        policies = json.loads(told(agents, "egress")["FLEET_EGRESS_POLICIES"])
+        assert set(policies) == {"default", "agent-coder"}
+
+
+def test_without_agent_types_nothing_is_said_of_them(fleet: Recording) -> None:
+    """What is unset behaves as before."""
+    assert "FLEET_AGENTS" not in told(fleet, "api")
+    assert [role for role in fleet.containers() if role.startswith("worker")] == ["worker"]
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "words"),
+    [
+        ({"agents": {"a": {"maximum": 7}}}, "limits.max_concurrent_agents", "allowed from 11"),
+        ({"agents": {"a": {"scratch_mebibytes": 300}}}, "agents.a.scratch_mebibytes", "allowed up to 256"),
+        ({"agents": {"a": {"egress": True}}}, "agents.a.egress", "list domains there"),
+        ({"agents": {"a": {"prompt_command": [" "]}}}, "agents.a.prompt_command", "names no program"),
+        ({"agents": {"a": {"image": "mine:latest"}}}, "agents.a.image", "digest"),
+        ({"agents": {"A": {}}}, "agents", "small letters"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_between_agents_and_the_fleet_is_named(given: dict[str, Any], path: str, words: str) -> None:
+    """A fleet that runs more agents than its limit, or none at all, would be found out much later."""
+    with pytest.raises(SettingsError) as refused:
+        read({"architecture": "vm", **given})
+    assert path in str(refused.value)
+    assert words in str(refused.value)
+
+
+def test_a_cluster_has_its_agent_types_elsewhere() -> None:
+    """The key would be ignored there."""
+    with pytest.raises(SettingsError, match=r"fleet\.agent_types"):
+        read({"architecture": "cluster", "teams": {"a": {"pools": {"testing": {}}}}, "agents": {"a": {}}})
