@@ -1,9 +1,9 @@
 """The program to run: its text, and its language by suffix or first line."""
 
 import re
-import sys
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from agent_fleet_client.command.bounded_read import read_at_most
 from agent_fleet_client.errors import FleetError, InvalidJobError
 from agent_fleet_client.jobs import MAXIMUM_CODE_CHARACTERS
 
@@ -18,20 +18,11 @@ _MOST_BYTES = MAXIMUM_CODE_CHARACTERS * 4
 
 def read_program(file: str) -> str:
     """Return the text of a file, or of standard input for `-`; raises FleetError."""
-    try:
-        if file == "-":
-            data = sys.stdin.buffer.read(_MOST_BYTES + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                data = opened.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise FleetError(f"{file} cannot be read: {error.strerror}.") from None
-    if len(data) > _MOST_BYTES:
-        raise InvalidJobError(
-            "code",
-            f"has more than {MAXIMUM_CODE_CHARACTERS} characters, which is the limit. Send what is large with --file, "
-            "and a short program that uses it",
-        )
+    refusal = (
+        f"has more than {MAXIMUM_CODE_CHARACTERS} characters, which is the limit. Send what is large with --file, "
+        "and a short program that uses it"
+    )
+    data = read_at_most(file, _MOST_BYTES, field="code", refusal=refusal)
     try:
         # A mark of the byte order is no part of a program.
         return data.decode("utf-8-sig")

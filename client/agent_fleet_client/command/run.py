@@ -3,16 +3,16 @@
 import json
 import sys
 import time
-from pathlib import Path
 
 import click
 
 from agent_fleet_client.command import exit_codes
+from agent_fleet_client.command.bounded_read import read_at_most
 from agent_fleet_client.command.job_files import read_job_files
 from agent_fleet_client.command.options import Caller
 from agent_fleet_client.command.program_file import language_of, read_program
 from agent_fleet_client.command.speech import Speech, write
-from agent_fleet_client.errors import FleetError, InvalidJobError
+from agent_fleet_client.errors import FleetError
 from agent_fleet_client.fleet import Fleet, with_own_key
 from agent_fleet_client.jobs import MAXIMUM_STDIN_BYTES, Job
 from agent_fleet_client.live_output import OutputPart, OutputVoid
@@ -142,16 +142,5 @@ def _cancel(caller: Caller, job: Job, id_: str | None) -> None:
 
 
 def _read_stdin(source: str) -> bytes:
-    try:
-        if source == "-":
-            data = sys.stdin.buffer.read(MAXIMUM_STDIN_BYTES + 1)
-        else:
-            with Path(source).open("rb") as file:
-                data = file.read(MAXIMUM_STDIN_BYTES + 1)
-    except OSError as error:
-        raise FleetError(f"--stdin: {source} cannot be read: {error.strerror}.") from None
-    if len(data) > MAXIMUM_STDIN_BYTES:
-        raise InvalidJobError(
-            "stdin", f"is more than {MAXIMUM_STDIN_BYTES} bytes, which is the limit; send more with --file"
-        )
-    return data
+    refusal = f"is more than {MAXIMUM_STDIN_BYTES} bytes, which is the limit; send more with --file"
+    return read_at_most(source, MAXIMUM_STDIN_BYTES, field="stdin", refusal=refusal, option="--stdin")

@@ -1,21 +1,22 @@
 """The doorbell over PostgreSQL: nothing to run beside the database that the jobs are in anyway."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
 
 from psycopg import AsyncConnection
 
 from fleet_runtime.database import connection_settings
-from fleet_runtime.doorbell import Bell, Listener
-from fleet_runtime.doorbell.rings import Failures, Rings, for_ever, read, written
+from fleet_runtime.doorbell import Bell
+from fleet_runtime.doorbell.broadcast import BroadcastDoorbell
+from fleet_runtime.doorbell.rings import Failures, read, written
 
 _IDS_PER_PAYLOAD = 200
 """A payload may have 8,000 bytes."""
 
 
-class PostgresDoorbell:
+class PostgresDoorbell(BroadcastDoorbell[AsyncConnection[Any]]):
     """NOTIFY and LISTEN on two connections of its own.
 
     Rings are sent in statements of their own, after the commit that they tell of: a NOTIFY inside that transaction
@@ -26,41 +27,20 @@ class PostgresDoorbell:
         self, url: str, *, application_name: str, retry_seconds: float = 0.5, failures: Failures | None = None
     ) -> None:
         """Connect to `url` when run; after a failure, try again every `retry_seconds`."""
+        super().__init__(
+            doorbell="postgres",
+            retry_seconds=retry_seconds,
+            longest_retry_seconds=retry_seconds,
+            failures=failures or Failures(),
+        )
         self._url = url
         self._application_name = application_name
-        self._retry_seconds = retry_seconds
-        self._failures = failures or Failures()
-        self._rings = Rings()
 
-    def ring(self, bell: Bell, ids: Iterable[UUID], template: str | None = None) -> None:
-        """Send at the next chance, together with whatever else has gathered by then."""
-        del template
-        self._rings.gather(bell, ids)
-
-    def listen(self, bell: Bell, listener: Listener) -> None:
-        """Have `listener` called from `run`'s task; it must not block."""
-        self._rings.listen(bell, listener)
-
-    async def run(self) -> None:
-        """Carry rings until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._for_ever(self._send))
-            if self._rings.awaited:
-                group.create_task(self._for_ever(self._receive))
-
-    async def _for_ever(self, work: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
-        async def once() -> None:
-            settings = connection_settings(self._application_name, 10)
-            async with await AsyncConnection[Any].connect(self._url, **settings) as connection:
-                await work(connection)
-
-        await for_ever(
-            once,
-            doorbell="postgres",
-            failures=self._failures,
-            retry_seconds=self._retry_seconds,
-            longest=self._retry_seconds,
-        )
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[AsyncConnection[Any]]:
+        settings = connection_settings(self._application_name, 10)
+        async with await AsyncConnection[Any].connect(self._url, **settings) as connection:
+            yield connection
 
     async def _send(self, connection: AsyncConnection[Any]) -> None:
         while True:
