@@ -15,6 +15,8 @@ from fleet_runtime.payload import PayloadError, decode
 from fleet_runtime.store.dead_letters import DeadLetter, DeadLetters
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_LONGEST_SECONDS = 100.0 * 365 * 86_400
+"""Longer ago than any dead letter; what is far more cannot be taken from a moment of PostgreSQL's."""
 _HELP = {
     "list": "one line for each, oldest first",
     "show": "one of them; its input only with --with-input",
@@ -54,8 +56,8 @@ def _id(text: str) -> UUID:
 
 
 def _since(text: str) -> datetime | float:
-    if ago := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
-        return float(int(ago[1]) * _SECONDS[ago[2]])
+    if ago := re.fullmatch(r"([0-9]{1,30})([smhd])", text):
+        return min(_LONGEST_SECONDS, float(int(ago[1]) * _SECONDS[ago[2]]))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
