@@ -21,15 +21,19 @@ class Jobs:
     url: str
     key: str
     count: int
-    deadline: float
+    last_sent_at: float
+    """No new job is sent after this (monotonic seconds)."""
+    stalled_seconds: float
+    """When nothing was accepted and nothing ended for so long, the clients give up: that is not a slow machine."""
     seed: str
     results: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     problems: list[str] = field(default_factory=list[str])
     _next: int = 0
+    _moved_at: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> list[threading.Thread]:
-        """Start the clients; they end when every job has a result, or at the deadline."""
+        """Start the clients; they end when every job that was sent has a result, or when nothing moves any more."""
         threads = [threading.Thread(target=self._client, name=f"client-{number}") for number in range(_CLIENTS)]
         for thread in threads:
             thread.start()
@@ -53,7 +57,7 @@ class Jobs:
 
     def _take(self) -> int | None:
         with self._lock:
-            if self._next >= self.count:
+            if self._next >= self.count or time.monotonic() > self.last_sent_at:
                 return None
             self._next += 1
             return self._next - 1
@@ -61,14 +65,14 @@ class Jobs:
     def _client(self) -> None:
         headers = {"Authorization": f"Bearer {self.key}"}
         with httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False) as client:
-            while (number := self._take()) is not None and time.monotonic() < self.deadline:
+            while (number := self._take()) is not None:
                 job = self._insist(lambda number=number: self._submit(client, number))
                 if job is None:
-                    self.problems.append(f"job {number} was not accepted in time")
+                    self.problems.append(f"job {number} was not accepted: nothing moved any more")
                     continue
                 result = self._insist(lambda job=job: self._result(client, job))
                 if result is None:
-                    self.problems.append(f"job {number}, {job}, had no result in time")
+                    self.problems.append(f"job {number}, {job}, had no result: nothing moved any more")
                     continue
                 again = self._insist(lambda number=number: self._submit(client, number)) if number % 10 == 0 else job
                 if again != job:
@@ -76,9 +80,10 @@ class Jobs:
                 self.results[number] = result
 
     def _insist(self, ask: Callable[[], Any]) -> Any:
-        while time.monotonic() < self.deadline:
+        while time.monotonic() - self._moved_at < self.stalled_seconds:
             try:
                 if (answer := ask()) is not None:
+                    self._moved_at = time.monotonic()
                     return answer
             except httpx.TransportError:
                 pass

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -81,12 +81,13 @@ class Role:
         return self._log.read_text(errors="replace")[-3000:] if self._log.exists() else ""
 
 
-class DatabasePart:
-    """PostgreSQL in its container; what it has said to be committed survives its death."""
+class ContainerPart:
+    """A server in a container of the machine's Docker."""
 
-    def __init__(self) -> None:
-        """Start it."""
-        self.server = ContainerServer.create(durable=True)
+    def __init__(self, name: str, start: Callable[[], None]) -> None:
+        """Take one that runs; `start` starts it again and returns when it answers."""
+        self._name = name
+        self._start = start
         self._alive = True
         self._lock = threading.Lock()
 
@@ -97,13 +98,13 @@ class DatabasePart:
     def start(self) -> None:
         """Start the container again; one that is not ready in time is started once more."""
         with self._lock, suppress(NoServerError):
-            self.server.start()
+            self._start()
             self._alive = True
 
     def kill(self) -> None:
         """Kill all of its processes at once."""
         with self._lock:
-            subprocess.run(["docker", "kill", self.server.name], capture_output=True, check=True, timeout=60)
+            subprocess.run(["docker", "kill", self._name], capture_output=True, check=True, timeout=60)
             self._alive = False
 
 
@@ -135,10 +136,10 @@ class KeptService:
     ) -> None:
         """Start all of it; `parts` are others that are to be kept and killed, `doorbell` the roles' settings for it."""
         self.key, told = new_key("chaos")
-        self._database = DatabasePart()
+        self._database = ContainerServer.create(durable=True)
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.database_url = self._database.server.url
+        self.database_url = self._database.url
         socket_path = daemon.folder / "sandboxd.sock"
         self.sandboxd = SandboxdClient(socket_path)
         common = {
@@ -179,7 +180,7 @@ class KeptService:
         }
         self.parts: dict[str, Part] = {
             **self.roles,
-            "database": self._database,
+            "database": ContainerPart(self._database.name, self._database.start),
             "docker": DockerPart(daemon),
             **parts,
         }
@@ -205,7 +206,7 @@ class KeptService:
         self.stop_keeping()
         for role in self.roles.values():
             role.stop()
-        self._database.server.remove()
+        self._database.remove()
 
     def _keep(self) -> None:
         while not self._ending.wait(_LOOK_SECONDS):
