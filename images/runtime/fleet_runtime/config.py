@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from fleet_runtime.doorbell.settings import DoorbellSettings
+from fleet_runtime.doorbell.settings import SECRETS_DIRECTORY, DoorbellSettings
 from fleet_runtime.payload import MAIN_FILES
 
 _COLLECTOR = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
@@ -72,7 +72,9 @@ class TenantBudget(BaseModel):
 class CommonSettings(BaseSettings):
     """What every role has."""
 
-    model_config = SettingsConfigDict(env_prefix="FLEET_", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FLEET_", extra="ignore", hide_input_in_errors=True, secrets_dir=SECRETS_DIRECTORY
+    )
 
     log_level: LogLevel = "info"
     name: str = "agent-fleet"

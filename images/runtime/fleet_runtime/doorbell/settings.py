@@ -1,6 +1,7 @@
 """What a role reads from its environment about the doorbell (prefix FLEET_)."""
 
 import re
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -8,13 +9,18 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _TEMPLATE = "{template}"
+_SECRETS = Path("/run/secrets")
+SECRETS_DIRECTORY = _SECRETS if _SECRETS.is_dir() else None
+"""Where Docker Compose mounts secrets: a file there named like a variable counts where the variable is not set."""
 _REGION_IN_HOST = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.")
 
 
 class DoorbellSettings(BaseSettings):
     """Which doorbell there is, and where; PostgreSQL's needs nothing beside the database."""
 
-    model_config = SettingsConfigDict(env_prefix="FLEET_", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FLEET_", extra="ignore", hide_input_in_errors=True, secrets_dir=SECRETS_DIRECTORY
+    )
 
     doorbell: Literal["postgres", "redis", "sqs"] = "postgres"
     redis_url: SecretStr | None = None
