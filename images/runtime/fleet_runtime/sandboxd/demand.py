@@ -1,31 +1,73 @@
-"""How many sandboxes are worth having ready: as many as are taken while others are made."""
+"""How many sandboxes are worth having ready: so many that a crowd of jobs leaves half of them."""
 
-import math
-import time
-from collections import deque
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
-_DEMAND_SECONDS = 5.0
+FALL_SECONDS = 60.0
+"""After so long in which as many would have done, one less is wanted."""
+MISS_STEP = 2
+_SPARE_SHARE = 1 / 8
+"""Of the host's memory: with less available, what waits for jobs must not become more."""
+_MEMORY = Path("/proc/meminfo")
+
+
+def memory_is_spare() -> bool:
+    """Say whether this host has memory for more sandboxes than its templates ask for."""
+    try:
+        figures = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
+        total, available = (int(figures[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    except (OSError, KeyError, ValueError):
+        return False
+    return available > total * _SPARE_SHARE
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Demand:
-    """Remembers how often sandboxes were taken of late, and how long one takes to make."""
+    """Rises by one whenever a job leaves fewer than half, by more when one finds none, and falls slowly.
 
-    def __init__(self) -> None:
-        """Begin with a guess."""
-        self._taken: deque[float] = deque(maxlen=1000)
-        self._start_seconds = 0.5
+    Jobs that come at random come in crowds, each as likely as half of it squared. So a number of which half is used up
+    once in a minute is used up whole far more rarely than in a thousand jobs, without knowing how often they come, nor
+    how long one takes to make.
+    """
 
-    def took(self) -> None:
-        """Note that one was taken."""
-        self._taken.append(time.monotonic())
+    def __init__(
+        self,
+        least: int,
+        most: int,
+        clock: Callable[[], float] = _loop_time,
+        spare: Callable[[], bool] = memory_is_spare,
+    ) -> None:
+        """Want `least`, and never more than `most`; `clock` is in seconds, and `spare` is asked before a rise."""
+        self._least, self._most = least, most
+        self._clock, self._spare = clock, spare
+        self._wanted = least
+        self._needed_at = clock()
 
-    def made(self, seconds: float) -> None:
-        """Note how long one took to make; the last ones weigh most."""
-        self._start_seconds += 0.2 * (seconds - self._start_seconds)
+    @property
+    def wanted(self) -> int:
+        """How many should wait now."""
+        fallen = int((self._clock() - self._needed_at) / FALL_SECONDS)
+        if fallen:
+            self._needed_at += fallen * FALL_SECONDS
+            self._wanted = max(self._least, self._wanted - fallen)
+        return self._wanted
 
-    def ahead(self) -> int:
-        """Return how many are taken while one is made, twice over."""
-        since = time.monotonic() - _DEMAND_SECONDS
-        while self._taken and self._taken[0] < since:
-            self._taken.popleft()
-        return math.ceil(len(self._taken) / _DEMAND_SECONDS * self._start_seconds * 2)
+    def took(self, left: int) -> None:
+        """Note that a job took one, and how many that left."""
+        if 2 * left < self.wanted:
+            self._rise(1)
+
+    def missed(self) -> None:
+        """Note that a job found none."""
+        self._rise(MISS_STEP)
+
+    def _rise(self, step: int) -> None:
+        risen = min(self._most, self.wanted + step)
+        # What is wanted anyway is still needed, whether or not there is memory for more.
+        self._needed_at = self._clock()
+        if risen > self._wanted and self._spare():
+            self._wanted = risen

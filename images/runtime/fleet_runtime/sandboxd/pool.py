@@ -42,7 +42,7 @@ class TemplatePool:
         self._waiting: deque[asyncio.Future[Sandbox]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._demand = Demand()
+        self._demand = Demand(template.warm, template.maximum)
         self._failures = 0
         self._failure: str | None = None
         self._short = False
@@ -50,7 +50,7 @@ class TemplatePool:
         self._refill: asyncio.TimerHandle | None = None
         self._paused = True
         self._closed = False
-        self._warm = template.warm
+        self._keeps_warm = True
         self.known: set[str] = set()
         """Names of all containers that this pool has begun to create and not yet seen removed."""
 
@@ -84,11 +84,8 @@ class TemplatePool:
 
     def keep_warm(self, wanted: bool) -> None:
         """Have sandboxes wait, as the template says; or destroy those that do, and make new ones for jobs only."""
-        self._warm = self.template.warm if wanted else 0
-        if wanted:
-            self._fill()
-        else:
-            self._give_up_idle()
+        self._keeps_warm = wanted
+        self._fill()
 
     def take(self) -> Sandbox | None:
         """Return a warm sandbox if there is one; it counts as running until `release`."""
@@ -99,6 +96,7 @@ class TemplatePool:
                 self._dispose(sandbox)
                 continue
             self._hand_out(sandbox)
+            self._demand.took(len(self._idle))
             if self._refill is None:
                 self._refill = asyncio.get_running_loop().call_later(_REFILL_DELAY_SECONDS, self._fill)
             return sandbox
@@ -112,6 +110,8 @@ class TemplatePool:
             raise RefusedError("start_failed", self._problem)
         place: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
+        if not self._paused:
+            self._demand.missed()
         self._fill()
         try:
             async with asyncio.timeout_at(deadline):
@@ -136,19 +136,17 @@ class TemplatePool:
         """Refuse what waits, destroy everything, and return when all of it is gone."""
         self._closed = self._paused = True
         self._refuse_waiting("shutting_down", "sandboxd is shutting down")
-        self._give_up_idle()
+        while self._idle:
+            self._give_up(self._idle.popleft())
         for sandbox in list(self._running.values()):
             sandbox.abort()
             self.release(sandbox)
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    def _give_up_idle(self) -> None:
-        for watcher in self._watchers.values():
-            watcher.cancel()
-        self._watchers.clear()
-        while self._idle:
-            self._dispose(self._idle.popleft())
+    def _give_up(self, sandbox: Sandbox) -> None:
+        self._watchers.pop(sandbox.name).cancel()
+        self._dispose(sandbox)
 
     def _timed_out(self) -> RefusedError:
         seconds = f"{self.template.start_timeout_seconds:g} s"
@@ -171,24 +169,28 @@ class TemplatePool:
 
     def _hand_out(self, sandbox: Sandbox) -> None:
         self._running[sandbox.name] = sandbox
-        self._demand.took()
 
     def _wanted_idle(self) -> int:
-        """As many as the template says, or as recent demand takes while one is made, if that is more.
+        """As many as the template says, or as demand of late asks for, if that is more.
 
         Not so where others draw on the same stock: what one keeps beyond its due, they lack.
         """
-        return self._warm if self._backend.shared else max(self._warm, self._demand.ahead())
+        if not self._keeps_warm:
+            return 0
+        return self.template.warm if self._backend.shared else self._demand.wanted
 
     def _fill(self) -> None:
-        """Start what is missing, as far as the maximum and good sense allow."""
+        """Start what is missing, as far as the maximum and good sense allow, and give up what is too much."""
         if self._refill is not None:
             self._refill.cancel()
             self._refill = None
+        wanted = self._wanted_idle()
+        while len(self._idle) > wanted:
+            self._give_up(self._idle.popleft())
         if self._paused or self._closed:
             return
         waiting = sum(1 for place in self._waiting if not place.done())
-        missing = waiting + self._wanted_idle() - len(self._idle) - self._starting
+        missing = waiting + wanted - len(self._idle) - self._starting
         room = self.template.maximum - len(self._idle) - self._starting - len(self._running) - self._removing
         for _ in range(min(missing, room, _STARTS_AT_ONCE - self._starting)):
             self._starting += 1
@@ -218,14 +220,12 @@ class TemplatePool:
             return
         self._starting -= 1
         self._failures, self._failure, self._short = 0, None, False
-        self._demand.made(time.monotonic() - began)
         self._metrics.started.labels(self.name).inc()
         self._metrics.container_start.labels(self.name).observe(time.monotonic() - began)
         self._ready(sandbox)
 
     def _ready(self, sandbox: Sandbox) -> None:
-        surplus = self._backend.shared and len(self._idle) >= self._warm and not self._waiting
-        if self._closed or surplus:
+        if self._closed:
             self._dispose(sandbox)
             return
         while self._waiting:
