@@ -8,16 +8,11 @@ import pulumi_kubernetes as k8s
 import pulumi_random as random
 
 from agent_fleet.database_workload import POSTGRES_PORT, database_url, database_workload
-from agent_fleet.kubernetes.object_labels import metadata, object_labels, selector_labels
-from agent_fleet.kubernetes.ordering import once_there
-from agent_fleet.kubernetes.pod import PodSettings, gibibytes_quantity, pod_template, secret_data
-from agent_fleet.kubernetes.role_service import role_service
-from agent_fleet.kubernetes.rollout import CONFIGURATION_HASH, configuration_hash
-from agent_fleet.kubernetes.traffic import ingress_from_namespaces
-from agent_fleet.workload import Reservation, Resources, Workload
+from agent_fleet.kubernetes.pod import gibibytes_quantity
+from agent_fleet.kubernetes.store import Store, StoreVolume, declare_store
+from agent_fleet.workload import Reservation, Resources
 
 ROLE = "database"
-PODS_SERVICE = "database-pods"
 DATA_VOLUME = "data"
 
 
@@ -59,11 +54,10 @@ class ClusterDatabase(pulumi.ComponentResource):
     def __init__(self, name: str, args: ClusterDatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the database; see `ClusterDatabaseArgs`."""
         super().__init__("agent-fleet:index:ClusterDatabase", name, {}, opts)
-        namespace, labels = args["namespace"], object_labels(args["fleet"], ROLE)
-        selected = selector_labels(args["fleet"], ROLE)
-        inside = pulumi.ResourceOptions(parent=self)
         # Renaming this resource makes a new password; the image sets it anew at the next start, so no data is lost.
-        password = random.RandomPassword(f"{name}-password", length=32, special=False, opts=inside)
+        password = random.RandomPassword(
+            f"{name}-password", length=32, special=False, opts=pulumi.ResourceOptions(parent=self)
+        )
         memory, cpus = args.get("memory_mebibytes", 512), args.get("cpus", 1.0)
         workload = database_workload(
             name,
@@ -74,107 +68,29 @@ class ClusterDatabase(pulumi.ComponentResource):
             password=password.result,
             data_volume=DATA_VOLUME,
         )
-        described = metadata(ROLE, namespace, labels)
-        account = k8s.core.v1.ServiceAccount(
-            name, metadata=described, automount_service_account_token=False, opts=inside
-        )
-        secret = k8s.core.v1.Secret(name, metadata=described, type="Opaque", data=secret_data([workload]), opts=inside)
-        k8s.policy.v1.PodDisruptionBudget(
-            name,
-            metadata=described,
-            # There is one: a budget of none would keep its node from ever being emptied.
-            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected),
-                unhealthy_pod_eviction_policy="AlwaysAllow",
+        store = Store(
+            role=ROLE,
+            fleet=args["fleet"],
+            namespace=args["namespace"],
+            workload=workload,
+            port=POSTGRES_PORT,
+            port_name="postgres",
+            protocol="postgres",
+            client_namespaces=args["client_namespaces"],
+            ambient_mesh_enabled=args.get("ambient_mesh_enabled", False),
+            image_pull_policy=args.get("image_pull_policy", "IfNotPresent"),
+            volume=StoreVolume(
+                claim=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+                    access_modes=["ReadWriteOnce"],
+                    storage_class_name=args.get("storage_class"),
+                    resources=k8s.core.v1.VolumeResourceRequirementsArgs(
+                        requests={"storage": gibibytes_quantity(args.get("storage_gibibytes", 10))}
+                    ),
+                ),
+                name=DATA_VOLUME,
+                deleted_with_store=args.get("data_deleted_with_database", False),
             ),
-            opts=inside,
         )
-        policy = k8s.networking.v1.NetworkPolicy(
-            name,
-            metadata=metadata("allow-clients-of-database", namespace, labels),
-            spec=ingress_from_namespaces(
-                list(args["client_namespaces"]),
-                [POSTGRES_PORT],
-                pods=selected,
-                mesh=args.get("ambient_mesh_enabled", False),
-            ),
-            opts=inside,
-        )
-        pods_service, service = (
-            role_service(
-                own_name,
-                own_metadata,
-                selected,
-                inside,
-                port=POSTGRES_PORT,
-                port_name="postgres",
-                protocol="postgres",
-                headless=headless,
-            )
-            for own_name, own_metadata, headless in (
-                (f"{name}-pods", metadata(PODS_SERVICE, namespace, labels), True),
-                (name, described, False),
-            )
-        )
-        stateful_set = _stateful_set(
-            name,
-            args,
-            workload,
-            labels,
-            pulumi.ResourceOptions(parent=self, depends_on=[account, secret, pods_service]),
-        )
-        host = pulumi.Output.concat(ROLE, ".", namespace, ".svc")
-        self.host = once_there(host, [stateful_set, service, policy])
+        self.host = declare_store(name, store, self)
         self.url = database_url(password.result, self.host)
         self.register_outputs({"url": self.url, "host": self.host})
-
-
-def _stateful_set(
-    name: str, args: ClusterDatabaseArgs, workload: Workload, labels: dict[str, str], options: pulumi.ResourceOptions
-) -> k8s.apps.v1.StatefulSet:
-    selected = selector_labels(args["fleet"], ROLE)
-    template = pod_template(
-        [workload],
-        PodSettings(
-            labels=labels,
-            selector=selected,
-            service_account=ROLE,
-            pull_policy=args.get("image_pull_policy", "IfNotPresent"),
-            secrets=ROLE,
-            claimed_volumes=frozenset({DATA_VOLUME}),
-            # The image sets the password when it starts: without a restart a new one would be everybody's but its own.
-            annotations={CONFIGURATION_HASH: configuration_hash(secret_data([workload]))},
-        ),
-    )
-    claim = k8s.core.v1.PersistentVolumeClaimArgs(
-        api_version="v1",
-        kind="PersistentVolumeClaim",
-        metadata=k8s.meta.v1.ObjectMetaArgs(name=DATA_VOLUME, labels=labels),
-        spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
-            access_modes=["ReadWriteOnce"],
-            storage_class_name=args.get("storage_class"),
-            resources=k8s.core.v1.VolumeResourceRequirementsArgs(
-                requests={"storage": gibibytes_quantity(args.get("storage_gibibytes", 10))}
-            ),
-        ),
-    )
-    # Renaming this resource replaces the StatefulSet; its claim, found again by its name, keeps every job and result.
-    return k8s.apps.v1.StatefulSet(
-        name,
-        metadata=metadata(ROLE, args["namespace"], labels),
-        spec=k8s.apps.v1.StatefulSetSpecArgs(
-            replicas=1,
-            service_name=PODS_SERVICE,
-            revision_history_limit=3,
-            selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selected),
-            update_strategy=k8s.apps.v1.StatefulSetUpdateStrategyArgs(type="RollingUpdate"),
-            persistent_volume_claim_retention_policy=k8s.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
-                when_deleted="Delete" if args.get("data_deleted_with_database", False) else "Retain",
-                when_scaled="Retain",
-            ),
-            template=template,
-            volume_claim_templates=[claim],
-        ),
-        opts=options,
-    )
