@@ -29,7 +29,7 @@ def test_all_problems_are_shown_at_once() -> None:
     problems = refused(
         {
             "api": {"port": 70_000, "bind_address": "localhost"},
-            "sandbox": {"warm": 9, "languages": ["python", "pyton"]},
+            "sandbox": {"warm": 17, "languages": ["python", "pyton"]},
             "workers": {"lease_seconds": 5},
             "databse": {},
         }
@@ -128,7 +128,7 @@ def test_a_target_of_another_architecture_is_refused_with_those_it_has() -> None
     ("given", "key"),
     [
         ({"sandbox": {"warm": 9, "maximum": 8}}, "sandbox.warm"),
-        ({"workers": {"count": 2, "concurrency": 5}}, "sandbox.maximum"),
+        ({"workers": {"count": 2, "concurrency": 5}, "sandbox": {"maximum": 8}}, "sandbox.maximum"),
         ({"workers": {"concurrency": 11}, "sandbox": {"maximum": 20}}, "workers.concurrency"),
         (
             {"api": {"default_timeout_seconds": 61}, "limits": {"task_timeout_seconds": 60}},
