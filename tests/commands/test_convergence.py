@@ -2,10 +2,6 @@
 
 import io
 import json
-import os
-import signal
-import socket
-import subprocess
 import tarfile
 import uuid
 from collections.abc import Iterator
@@ -16,6 +12,7 @@ from unittest.mock import Mock
 import docker
 import pytest
 from docker.errors import DockerException
+from stack_states import state_of
 
 from engine import convergence
 from engine.errors import UserFacingError
@@ -28,26 +25,17 @@ def _silent(text: str) -> None:
     del text
 
 
-def _state(folder: Path, resources: list[dict[str, Any]], *, capitals: bool = False, **latest: Any) -> StackState:
-    state = StackState(folder, "probe")
-    state.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    names = ("Stack", "Latest") if capitals else ("stack", "latest")
-    checkpoint = {names[0]: "probe", names[1]: {"resources": resources, **latest}}
-    state.checkpoint.write_text(json.dumps({"version": 3, "checkpoint": checkpoint}))
-    return state
-
-
 @pytest.mark.parametrize("capitals", [False, True])
 def test_a_checkpoint_is_read_as_the_engine_and_as_an_import_writes_it(tmp_path: Path, capitals: bool) -> None:
     """Prevents all containers from passing for orphans after pending operations were cleared."""
-    state = _state(tmp_path, [{"type": CONTAINER, "id": "abc", "custom": True}], capitals=capitals)
+    state = state_of(tmp_path, [{"type": CONTAINER, "id": "abc", "custom": True}], capitals=capitals)
     assert state.identities(CONTAINER) == {"abc"}
     assert state.readable()
 
 
 def test_a_broken_checkpoint_holds_nothing_and_says_so(tmp_path: Path) -> None:
     """Prevents a stack trace where a full disk cut the state off."""
-    state = _state(tmp_path, [])
+    state = state_of(tmp_path, [])
     state.checkpoint.write_text('{"version": 3, "checkp')
     assert not state.readable()
     assert state.resources() == []
@@ -55,7 +43,7 @@ def test_a_broken_checkpoint_holds_nothing_and_says_so(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_replaced_by_the_one_before(tmp_path: Path) -> None:
     """Prevents a whole fleet from being removed as orphans because its state cannot be read."""
-    state = _state(tmp_path, [{"type": CONTAINER, "id": "abc", "custom": True}])
+    state = state_of(tmp_path, [{"type": CONTAINER, "id": "abc", "custom": True}])
     assert not convergence.mend_checkpoint(state, _silent)
     state.backup.write_text(state.checkpoint.read_text())
     state.checkpoint.write_text('{"version": 3, "checkp')
@@ -74,9 +62,9 @@ def test_resources_outside_docker_are_told_apart(tmp_path: Path) -> None:
     """Prevents `make down` from forgetting a cloud's resources because the containers could be removed by label."""
     own = [{"type": CONTAINER, "custom": True}, {"type": "pulumi:providers:random", "custom": True}]
     component = {"type": "agent-fleet:index:Database", "custom": False}
-    assert _state(tmp_path, [*own, component]).foreign_types({"docker"}) == set()
+    assert state_of(tmp_path, [*own, component]).foreign_types({"docker"}) == set()
     cloud = {"type": "aws:ecr/repository:Repository", "custom": True}
-    assert _state(tmp_path, [*own, cloud]).foreign_types({"docker"}) == {"aws:ecr/repository:Repository"}
+    assert state_of(tmp_path, [*own, cloud]).foreign_types({"docker"}) == {"aws:ecr/repository:Repository"}
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +135,9 @@ def test_orphans_go_and_what_the_state_knows_stays(fleet: _Fleet, tmp_path: Path
         {"type": NETWORK, "id": network.id, "custom": True},
         {"type": VOLUME, "id": volume.name, "custom": True},
     ]
-    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
+    docker_objects.remove_orphans(fleet.objects, state_of(tmp_path, resources), _silent)
     assert fleet.names() == {"api", "backend", "known"}
-    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), _silent)
+    docker_objects.remove_orphans(fleet.objects, state_of(tmp_path, []), _silent)
     assert fleet.names() == set()
 
 
@@ -158,7 +146,7 @@ def test_no_volume_with_a_database_or_a_workspace_is_removed_by_up(fleet: _Fleet
     fleet.volume("database")
     fleet.volume("workspace-default.app", "workspace")
     said: list[str] = []
-    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, []), said.append)
+    docker_objects.remove_orphans(fleet.objects, state_of(tmp_path, []), said.append)
     assert fleet.names() == {"database", "workspace-default.app"}
     assert "goes on with what it holds" in said[0]
 
@@ -168,7 +156,7 @@ def test_an_orphaned_network_goes_with_containers_still_on_it(fleet: _Fleet, tmp
     network = fleet.network()
     container = fleet.container("api", network=f"{fleet.name}-backend")
     resources = [{"type": CONTAINER, "id": container.id, "custom": True}]
-    docker_objects.remove_orphans(fleet.objects, _state(tmp_path, resources), _silent)
+    docker_objects.remove_orphans(fleet.objects, state_of(tmp_path, resources), _silent)
     assert network.id not in {found.id for found in fleet.objects.networks()}
 
 
@@ -204,7 +192,7 @@ def test_down_leaves_a_fleet_alone_that_another_checkout_deployed(tmp_path: Path
     with pytest.raises(UserFacingError, match=r"did not deploy it: probe-database\.") as refused:
         docker_objects.refuse_foreign_removal(objects, StackState(tmp_path, "probe"), "agent-fleet-probe")
     assert "make down STACK=probe FORCE=yes" in refused.value.remedy
-    docker_objects.refuse_foreign_removal(objects, _state(tmp_path, []), "agent-fleet-probe")
+    docker_objects.refuse_foreign_removal(objects, state_of(tmp_path, []), "agent-fleet-probe")
 
 
 def test_down_removes_what_a_killed_down_left(tmp_path: Path) -> None:
@@ -222,75 +210,19 @@ def test_what_is_gone_or_stopped_is_noticed(fleet: _Fleet, tmp_path: Path) -> No
     """Prevents "unchanged" from the engine while a container was removed by hand."""
     network = fleet.network()
     resources = [{"type": NETWORK, "id": network.id, "custom": True}]
-    assert not docker_objects.drifted(fleet.objects, _state(tmp_path, resources))
+    assert not docker_objects.drifted(fleet.objects, state_of(tmp_path, resources))
     stopped = fleet.container("api")
     resources.append({"type": CONTAINER, "id": stopped.id, "custom": True})
-    assert docker_objects.drifted(fleet.objects, _state(tmp_path, resources)), "it does not run"
+    assert docker_objects.drifted(fleet.objects, state_of(tmp_path, resources)), "it does not run"
     gone = [{"type": VOLUME, "id": f"{fleet.name}-gone", "custom": True}]
-    assert docker_objects.drifted(fleet.objects, _state(tmp_path, gone))
-
-
-def _lock(state: StackState, folder: Path, process: int, host: str | None = None) -> Path:
-    path = folder / ".pulumi" / "locks" / "organization" / "agent-fleet" / state.stack / "one.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"pid": process, "hostname": host or socket.gethostname()}))
-    return path
-
-
-@pytest.fixture
-def engine_like(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process whose name is pulumi."""
-    program = tmp_path / "pulumi"
-    program.symlink_to("/bin/sleep")
-    with subprocess.Popen([program, "300"]) as process:
-        yield process
-        process.kill()
-
-
-def test_the_lock_of_a_dead_process_is_cleared(tmp_path: Path) -> None:
-    """Prevents "the stack is currently locked" after a kill -9, also when another program has the number by now."""
-    state = _state(tmp_path, [])
-    for process in (2**22 - 1, os.getpid()):
-        path = _lock(state, tmp_path, process)
-        assert convergence.clear_locks(Mock(), state, _silent)
-        assert not path.exists()
-    assert not convergence.clear_locks(Mock(), state, _silent)
-
-
-def test_the_lock_of_a_living_engine_is_respected(tmp_path: Path, engine_like: subprocess.Popen[bytes]) -> None:
-    """Prevents two engines from writing one state."""
-    state = _state(tmp_path, [])
-    path = _lock(state, tmp_path, engine_like.pid)
-    with pytest.raises(UserFacingError, match=f"process {engine_like.pid}"):
-        convergence.clear_locks(Mock(), state, _silent)
-    assert path.exists()
-
-
-def test_the_engine_of_a_killed_run_is_ended_first(tmp_path: Path, engine_like: subprocess.Popen[bytes]) -> None:
-    """Prevents an engine that nobody watches from working against the next run."""
-    pid_file = tmp_path / "engine.pid"
-    pid_file.write_text(str(engine_like.pid))
-    convergence.end_abandoned_engine(pid_file, _silent)
-    assert engine_like.wait(5) == -signal.SIGINT
-    assert not pid_file.exists()
-
-
-def test_a_number_that_another_program_has_by_now_is_left_alone(tmp_path: Path) -> None:
-    """Prevents `make up` from ending a stranger's process whose number an old file names."""
-    pid_file = tmp_path / "engine.pid"
-    with subprocess.Popen(["sleep", "300"]) as other:
-        pid_file.write_text(str(other.pid))
-        convergence.end_abandoned_engine(pid_file, _silent)
-        assert other.poll() is None
-        other.kill()
-    assert not pid_file.exists()
+    assert docker_objects.drifted(fleet.objects, state_of(tmp_path, gone))
 
 
 def test_pending_operations_are_forgotten_and_nothing_else(tmp_path: Path) -> None:
     """Prevents the engine's refusal to go on, and the loss of resources while it is cleared."""
     urn = "urn:pulumi:probe::agent-fleet::docker:index/container:Container::api"
     pending = [{"resource": {"urn": urn}, "type": "creating"}]
-    state = _state(tmp_path, [], pending_operations=pending)
+    state = state_of(tmp_path, [], pending_operations=pending)
     engine, said = Mock(), list[str]()
     engine.checked.return_value = json.dumps({"deployment": {"resources": [1, 2], "pending_operations": pending}})
     assert convergence.clear_pending(engine, state, said.append)
@@ -299,4 +231,4 @@ def test_pending_operations_are_forgotten_and_nothing_else(tmp_path: Path) -> No
         "pending_operations": [],
     }
     assert "api" in said[0]
-    assert not convergence.clear_pending(engine, _state(tmp_path, []), said.append)
+    assert not convergence.clear_pending(engine, state_of(tmp_path, []), said.append)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,11 @@ from aws_values import REGION
 from recording import FLEET, UNKNOWN, Declared, Recording, record
 
 ADMINISTRATOR = "arn:aws:iam::000000000000:role/platform"
+CLUSTER = "aws:eks/cluster:Cluster"
+ADDON = "aws:eks/addon:Addon"
+NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+UNTRUSTED = (f"{FLEET}-untrusted", f"{FLEET}-untrusted-spot")
 ZONES = tuple(f"{REGION}{letter}" for letter in "abc")
 NODES: fleet.NodeGroupArgs = {
     "instance_types": ["m7i.large"],
@@ -168,6 +173,34 @@ def user_data(template: Declared) -> str:
 def known(value: Any) -> bool:
     """Whether a value is known in this mode."""
     return value is not UNKNOWN
+
+
+def cluster(recording: Recording) -> Declared:
+    """The one cluster."""
+    return recording.one(CLUSTER, FLEET)
+
+
+def addons(recording: Recording) -> dict[str, Declared]:
+    """The add-ons by name."""
+    return {each.inputs["addonName"]: each for each in recording.of_type(ADDON)}
+
+
+def needs(recording: Recording, resource: Declared) -> set[str]:
+    """The URNs of all that must be there before a resource, and are removed only after it."""
+    by_urn = {each.urn: each for each in recording.resources}
+    found: set[str] = set()
+    waiting: list[str] = list(resource.dependency_urns)
+    while waiting:
+        urn = waiting.pop()
+        if urn not in found:
+            found.add(urn)
+            waiting += by_urn[urn].dependency_urns if urn in by_urn else ()
+    return found
+
+
+def urns(resources: Iterable[Declared]) -> set[str]:
+    """Their URNs."""
+    return {each.urn for each in resources}
 
 
 def _listed(value: Any) -> list[str]:
