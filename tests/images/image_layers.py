@@ -41,6 +41,24 @@ def read(client: DockerClient, image: str) -> tuple[dict[str, Any], list[str], l
     return configuration, configuration["rootfs"]["diff_ids"], entries
 
 
+def whole(entries: list[Entry]) -> list[Entry]:
+    """What a container sees: of each path the last layer's, without what a later layer deletes."""
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        folder, _, name = entry.path.rpartition("/")
+        if name == ".wh..wh..opq":
+            hidden = f"{folder}/"
+            seen = {
+                path: kept for path, kept in seen.items() if kept.layer == entry.layer or not path.startswith(hidden)
+            }
+        elif name.startswith(".wh."):
+            gone = f"{folder}/{name.removeprefix('.wh.')}"
+            seen = {path: kept for path, kept in seen.items() if path != gone and not path.startswith(f"{gone}/")}
+        else:
+            seen[entry.path] = entry
+    return list(seen.values())
+
+
 def _file(archive: tarfile.TarFile, name: str) -> Any:
     found = archive.extractfile(name)
     assert found is not None, f"{name} is missing in the saved image"
