@@ -72,6 +72,15 @@ cluster-down: environment ## Remove that Kubernetes with everything in it
 cluster-images: environment ## Give an existing cluster (kind, k3s, ...) the images that this machine's Docker has
 	@$(engine) cluster-images
 
+# REGISTRY=host/path VERSION=tag PUSH=1 NO_CACHE=1 ONLY=name,name KEY=path: make hands them on in the environment.
+.PHONY: images
+images: environment ## Build and verify all images, with SBOM and provenance; REGISTRY= VERSION= PUSH=1 NO_CACHE=1 ONLY= KEY=
+	@$(engine) images
+
+.PHONY: images-key
+images-key: environment ## Make a pair of keys to sign images with, as cosign makes it: KEY=path
+	@$(engine) images-key
+
 .PHONY: test
 test: environment ## Everything that CI runs: lint, then all tests, cheapest first; TESTS=path for a part
 	@$(MAKE) lint

@@ -158,6 +158,22 @@ def cluster_images(stack: str, kubeconfig: Path | None, context: str | None) -> 
     run(_session(stack), kubeconfig, context)
 
 
+@cli.command()
+def images() -> None:
+    """Build, verify, describe and sign the images; REGISTRY, VERSION, PUSH, NO_CACHE, ONLY and KEY say how."""
+    from engine.commands.images import images as run
+
+    run(_session("local"), os.environ)
+
+
+@cli.command("images-key")
+def images_key() -> None:
+    """Make the pair of keys that images are signed with; KEY says where."""
+    from engine.commands.images import make_signing_key as run
+
+    run(os.environ.get("KEY", ""))
+
+
 def _log_unexpected() -> Path:
     path = Paths().logs / "unexpected-error.log"
     path.parent.mkdir(parents=True, exist_ok=True)
