@@ -1,9 +1,10 @@
 """What a backend has made, seen from outside of sandboxd: by Docker, or by the kernel's control groups."""
 
+import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,7 +54,7 @@ class DockerMade:
         """As `docker top` says."""
         (container,) = (each for each in self.containers(fleet) if each.name == name)
         titles, processes = (container.top()[part] for part in ("Titles", "Processes"))
-        return sorted(int(process[titles.index("PID")]) for process in processes)
+        return _parents_first(int(process[titles.index("PID")]) for process in processes)
 
     def remove_all(self, fleet: str) -> None:
         """By force."""
@@ -88,8 +89,12 @@ class OciMade:
 
     def processes(self, fleet: str, name: str) -> list[int]:
         """As the kernel says."""
-        files = [group / "cgroup.procs" for group in self.groups(fleet) if group.name == name]
-        return sorted({int(line) for file in files for line in file.read_text().split()})
+        found: set[int] = set()
+        for group in (group for group in self.groups(fleet) if group.name == name):
+            # It may go while it is looked at.
+            with contextlib.suppress(OSError):
+                found |= {int(line) for line in (group / "cgroup.procs").read_text().split()}
+        return _parents_first(found)
 
     def remove_all(self, fleet: str) -> None:
         """By SIGKILL to what the control groups hold."""
@@ -97,6 +102,20 @@ class OciMade:
             for process in (group / "cgroup.procs").read_text().split():
                 os.kill(int(process), signal.SIGKILL)
         shutil.rmtree(self.state / "fleets" / fleet, ignore_errors=True)
+
+
+def parent(process: int) -> int | None:
+    """The process ID of a process's parent; None where it has gone."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def _parents_first(processes: Iterable[int]) -> list[int]:
+    """Those whose parent is none of them come first: numbers say nothing once they have begun again from below."""
+    found = {each: known for each in processes if (known := parent(each)) is not None}
+    return sorted(found, key=lambda each: (found[each] in found, each))
 
 
 @dataclass(frozen=True)

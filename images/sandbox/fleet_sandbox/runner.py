@@ -108,6 +108,8 @@ def wake_on_child(child: int) -> int:
     os.set_blocking(write_end, False)
     _signal.signal(_signal.SIGCHLD, child_lost)
     _signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    # What ended before there was anybody to be told will not be told again.
+    child_lost()
     return read_end
 
 
