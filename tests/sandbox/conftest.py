@@ -125,7 +125,8 @@ def daemon(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemo
     template = {**TEMPLATE, "image": way.image, "runtime": way.runtime}
     small = {**template, "scratch_bytes": MEBIBYTE, "warm": 0, "maximum": 1}
     frugal = {**template, "cpu_seconds": 1, "warm": 0, "maximum": 2}
-    templates = {"default": template, "small": small, "frugal": frugal}
+    cold = {**template, "warm": 0, "maximum": 1}
+    templates = {"default": template, "small": small, "frugal": frugal, "cold": cold}
     daemon = Daemon(tmp_path_factory.mktemp("sandboxd"), templates, made=way.made)
     daemon.start()
     yield daemon
