@@ -1,5 +1,6 @@
 """Images: built from this repository, or pulled by digest where they were built before."""
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -15,7 +16,13 @@ class AgentImageArgs(TypedDict):
     tag: pulumi.Input[str]
     """The tag it is loaded under. Containers never use it: they take `reference`."""
     context: pulumi.Input[str]
-    """The folder with the Dockerfile, relative to the project."""
+    """The folder that is sent to the builder, relative to the project."""
+    dockerfile: NotRequired[pulumi.Input[str]]
+    """Relative to the project; by default the one in the context."""
+    target: NotRequired[pulumi.Input[str]]
+    """A stage of the Dockerfile; by default its last."""
+    build_args: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Values of the Dockerfile's ARGs. They stay readable in the image's history: no secrets."""
     registry: NotRequired[pulumi.Input[str]]
     """Where the image is pushed, without a scheme, for example `127.0.0.1:5001`. Left out: it stays in the Docker host
     that built it."""
@@ -35,6 +42,8 @@ class AgentImage(pulumi.ComponentResource):
         super().__init__("agent-fleet:index:AgentImage", name, {}, opts)
         ca_bundle = args.get("ca_bundle")
         registry = args.get("registry")
+        dockerfile = args.get("dockerfile")
+        build_args = args.get("build_args")
         name_in_registry = (
             pulumi.Output.from_input(args["repository"])
             if registry is None
@@ -43,6 +52,9 @@ class AgentImage(pulumi.ComponentResource):
         image = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=args["context"]),
+            dockerfile=None if dockerfile is None else docker_build.DockerfileArgs(location=dockerfile),
+            target=args.get("target"),
+            build_args=None if build_args is None else dict(build_args),
             tags=[pulumi.Output.concat(name_in_registry, ":", args["tag"])],
             load=registry is None,
             push=registry is not None,
