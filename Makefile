@@ -20,6 +20,8 @@ python := .venv/bin/python
 engine := $(python) -m engine
 pytest := $(python) -m pytest
 uv := .venv/bin/uv
+# Tests that wait for an engine or a node most of their time, each with a stack or a namespace of its own: two at a time.
+side_by_side := tests/engine tests/cluster
 sources := __main__.py settings architectures client components engine images tests benchmarks examples
 scripts := .ci/run $(shell find engine images -name '*.sh')
 
@@ -81,11 +83,25 @@ images: environment ## Build and verify all images, with SBOM and provenance; RE
 images-key: environment ## Make a pair of keys to sign images with, as cosign makes it: KEY=path
 	@$(engine) images-key
 
+.PHONY: compose
+compose: environment ## Write compose.yaml anew from the fleet's workloads
+	@$(engine) compose
+
+.PHONY: compose-secrets
+compose-secrets: ## Make the secrets that `docker compose up` mounts, where they are missing; needs python3 only
+	@python3 engine/composition/secret_files.py
+
 .PHONY: test
 test: environment ## Everything that CI runs: lint, then all tests, cheapest first; TESTS=path for a part
 	@$(MAKE) lint
 	@$(engine) prepare
+ifdef TESTS
 	@$(pytest) $(TESTS)
+else
+	@$(pytest) $(side_by_side:%=--ignore=%); ended=$$?; \
+		if [ $$ended -gt 1 ]; then exit $$ended; fi; \
+		$(pytest) -n 2 --dist loadgroup $(side_by_side) && exit $$ended
+endif
 
 .PHONY: test-unit
 test-unit: environment ## The tests that need nothing but Python
@@ -111,7 +127,12 @@ lint: environment ## What is checked before any test: format, lint, types, scrip
 	@echo 'types' && $(python) -m pyright $(sources)
 	@echo 'shell scripts' && .venv/bin/shellcheck $(scripts)
 	@echo 'Dockerfiles' && .venv/bin/hadolint --config images/hadolint.yaml $(wildcard images/*/Dockerfile)
-	@echo 'generated files' && $(MAKE) requirements-check && $(python) -m settings.reference --check
+	@echo 'generated files' && $(MAKE) requirements-check && $(python) -m settings.reference --check \
+		&& $(engine) compose --check >/dev/null
+
+.PHONY: scan
+scan: environment ## Look for secrets, vulnerable packages and faults in images, Dockerfiles, workflows; IMAGE=, OSV=folder
+	@$(engine) scan
 
 .PHONY: settings-reference
 settings-reference: environment ## Write docs/settings.md and its JSON Schema anew

@@ -174,6 +174,31 @@ def images_key() -> None:
     run(os.environ.get("KEY", ""))
 
 
+@cli.command()
+@click.option(
+    "--image", default="", envvar="IMAGE", help="References, comma-separated; all of images.toml if not given."
+)
+@click.option("--version", default="dev", envvar="VERSION", help="The tag of the images of images.toml; dev.")
+@click.option("--osv", default=None, envvar="OSV", type=click.Path(path_type=Path), help="OSV's database: a folder.")
+@click.option("--configuration", "only_configuration", is_flag=True, help="Dockerfiles and workflows, no image.")
+def scan(image: str, version: str, osv: Path | None, only_configuration: bool) -> None:
+    """Look for what is wrong with images, Dockerfiles and workflows."""
+    from engine.commands.scan import scan as run
+
+    if not run(image, version or "dev", osv, only_configuration=only_configuration):
+        sys.exit(1)
+
+
+@cli.command("compose")
+@click.option("--check", is_flag=True, help="Only say whether compose.yaml is what the workloads make.")
+def compose(check: bool) -> None:
+    """Write compose.yaml anew from the fleet's workloads."""
+    from engine.commands.compose import compose as run
+
+    if not run(check=check):
+        sys.exit(1)
+
+
 def _log_unexpected() -> Path:
     path = Paths().logs / "unexpected-error.log"
     path.parent.mkdir(parents=True, exist_ok=True)
