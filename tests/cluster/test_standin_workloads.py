@@ -21,7 +21,7 @@ def workloads(node: NodeUnderTest, tmp_path: Path) -> StackProgram:
     environment = engine_environment(
         paths, state=tmp_path / "state", passphrase=tmp_path / "passphrase", plugins="stand-ins"
     )
-    return StackProgram(tmp_path / "program", environment | {"KUBECONFIG": str(node.kubeconfig)})
+    return StackProgram(tmp_path / "program", environment | {"KUBECONFIG": str(node.kubeconfig)}).init()
 
 
 def head(namespace: str, image: str, script: str, grace: int = 1) -> str:

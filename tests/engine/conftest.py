@@ -1,5 +1,6 @@
 """The real engine with the stand-ins, a stack for each test, and names that no other run uses."""
 
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,13 +62,28 @@ def install_packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], N
     return lambda: packages.ensure_packages(lines.append, tmp_path_factory.mktemp("packages") / "log")
 
 
-@pytest.fixture
-def stack(engine_paths: Paths, tmp_path: Path) -> StackProgram:
-    """An empty stack with state and passphrase of its own."""
+def _stack(paths: Paths, folder: Path) -> StackProgram:
     environment = engine_environment(
-        engine_paths, state=tmp_path / "state", passphrase=tmp_path / "passphrase", plugins="stand-ins"
+        paths, state=folder / "state", passphrase=folder / "passphrase", plugins="stand-ins"
     )
-    return StackProgram(tmp_path / "program", environment)
+    return StackProgram(folder / "program", environment)
+
+
+@pytest.fixture(scope="session")
+def empty_stack(engine_paths: Paths, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty stack, to be copied: the engine needs half a second for each that it makes."""
+    folder = tmp_path_factory.mktemp("empty-stack")
+    _stack(engine_paths, folder).init()
+    return folder
+
+
+@pytest.fixture
+def stack(engine_paths: Paths, empty_stack: Path, tmp_path: Path) -> StackProgram:
+    """An empty stack with a state of its own."""
+    for name in ("state", "program"):
+        shutil.copytree(empty_stack / name, tmp_path / name)
+    shutil.copy(empty_stack / "passphrase", tmp_path / "passphrase")
+    return _stack(engine_paths, tmp_path)
 
 
 @pytest.fixture(scope="session")

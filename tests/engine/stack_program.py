@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 _LIMIT_SECONDS = 120
 
@@ -49,12 +49,17 @@ class StackProgram:
     """One project with one stack."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        """`environment` carries the engine and the stack's own state."""
+        """`environment` carries the engine and the stack's own state, which `init` makes if there is none."""
         self.folder = folder
-        self.environment = dict(environment)
+        # By name: which stack is selected is kept by the project's path, and a copied one has never been selected.
+        self.environment = {**environment, "PULUMI_STACK": "test"}
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "Pulumi.yaml").write_text("name: probe\nruntime: python\n")
+
+    def init(self) -> Self:
+        """Make the project with its empty stack."""
+        (self.folder / "Pulumi.yaml").write_text("name: probe\nruntime: python\n")
         self.run("stack", "init", "test").succeeded()
+        return self
 
     def write(self, source: str) -> None:
         """Replace the program."""
