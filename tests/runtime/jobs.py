@@ -11,6 +11,7 @@ from fleet_runtime.store.budgets import Budgets
 from fleet_runtime.store.claims import Claims
 from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import NewJob
+from fleet_runtime.store.usage import UsageTally
 from psycopg.rows import dict_row
 
 _MANY = """
@@ -48,11 +49,15 @@ def new_job(tenant: str = "tenant", **given: Any) -> NewJob:
 
 
 def worker_on(
-    database: Database, worker_id: str, lease_seconds: float = 30, template: str = "default"
+    database: Database,
+    worker_id: str,
+    lease_seconds: float = 30,
+    template: str = "default",
+    usage: UsageTally | None = None,
 ) -> tuple[Claims, Outcomes]:
     """Return what a worker of this name works with."""
-    claims = Claims(database, worker_id=worker_id, template=template, lease_seconds=lease_seconds)
-    return claims, Outcomes(database, worker_id=worker_id)
+    claims = Claims(database, worker_id=worker_id, template=template, lease_seconds=lease_seconds, usage=usage)
+    return claims, Outcomes(database, worker_id=worker_id, usage=usage)
 
 
 def row(url: str, id_: UUID) -> dict[str, Any]:

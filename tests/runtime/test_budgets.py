@@ -5,13 +5,14 @@ from collections import Counter
 
 import pytest
 from fleet_runtime.config import TenantBudget
-from fleet_runtime.database import Database
+from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.store.budgets import Budgets, TenantUsage
 from fleet_runtime.store.claims import Claims
 from fleet_runtime.store.records import ClaimedJob, Outcome
 from fleet_runtime.store.sweeping import Sweeper
+from fleet_runtime.store.usage import UsageTally
 from jobs import end_backoff, expire_lease, new_job, queue_many, set_limits, worker_on
 
 WORKERS = 8
@@ -187,6 +188,31 @@ async def test_a_result_that_is_stored_twice_costs_once(database: Database) -> N
     for _ in range(3):
         await _end(database, job, "w", cpu_ms=1_000)
     assert (await usage_of(database, "limited")).cpu_seconds_today == pytest.approx(1)
+
+
+async def test_what_a_tenant_without_limits_uses_is_written_together_and_survives_an_outage(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two more writes for each job would slow down everybody, for a figure that nobody waits for."""
+    usage = UsageTally(database)
+    claims, outcomes = worker_on(database, "w", usage=usage)
+    await set_limits(database, "free", jobs_per_minute=None)
+    await queue_many(database, "free", 5)
+    for job in await claims.claim(5):
+        assert await outcomes.finish(job.id, job.attempt, Outcome(JobStatus.SUCCEEDED, cpu_ms=200))
+    assert await database.tuples("SELECT * FROM tenant_usage", {}) == []
+    with monkeypatch.context() as broken:
+
+        async def away(*_: object) -> None:
+            raise DatabaseAway
+
+        broken.setattr(database, "tuples", away)
+        with pytest.raises(DatabaseAway):
+            await usage.write()
+    for _ in range(2):
+        await usage.write()
+    found = await usage_of(database, "free")
+    assert (found.jobs_today, found.cpu_seconds_today) == (5, pytest.approx(1))
 
 
 async def test_limited_and_unlimited_tenants_share_a_workers_slots(database: Database) -> None:

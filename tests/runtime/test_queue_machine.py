@@ -13,6 +13,7 @@ from fleet_runtime.store.acceptance import Acceptance, IdempotencyConflict
 from fleet_runtime.store.records import ClaimedJob, NewJob, Outcome
 from fleet_runtime.store.results import Results
 from fleet_runtime.store.sweeping import Sweeper
+from fleet_runtime.store.usage import UsageTally
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -48,6 +49,7 @@ class Queue(RuleBasedStateMachine):
         self.model: dict[UUID, ModelJob] = {}
         self.tenants = {tenant: ModelTenant() for tenant in TENANTS}
         self.keys: dict[tuple[str, str], tuple[UUID, bytes]] = {}
+        self.usage = UsageTally(self.database)
 
     def wait(self, operation: Any) -> Any:
         """Run an operation of the store to its end."""
@@ -93,7 +95,7 @@ class Queue(RuleBasedStateMachine):
         running = {name: tenant.running for name, tenant in self.tenants.items()}
         window = 2 * slots + 16
         claimable = sum(tenant.claimable(window) for tenant in self.tenants.values())
-        claimed = self.wait(worker_on(self.database, worker)[0].claim(slots))
+        claimed = self.wait(worker_on(self.database, worker, usage=self.usage)[0].claim(slots))
         assert len(claimed) == min(slots, claimable)
         self.take(worker, claimed)
         # A tenant whose jobs could have begun must not have been passed over for one that ran more.
@@ -257,6 +259,8 @@ class Queue(RuleBasedStateMachine):
         assert {row[0]: row[1:] for row in rows} == {
             id_: (job.status, job.attempt, job.failures) for id_, job in self.model.items()
         }
+        # Workers write once a second what counts towards no limit.
+        self.wait(self.usage.write())
         used = self.wait(self.database.tuples("SELECT tenant, sum(jobs)::int FROM tenant_usage GROUP BY tenant", {}))
         assert dict(used) == {name: tenant.begun for name, tenant in self.tenants.items() if tenant.begun}
 

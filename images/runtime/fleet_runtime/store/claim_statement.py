@@ -154,7 +154,8 @@ claimed AS (
               traceparent, timeout_seconds, workspace, picked.limited,
               extract(epoch FROM now() - created_at)::float8 * 1000 AS waited_ms
 ), counted AS (
-    SELECT tenant, count(*) AS claims, count(*) FILTER (WHERE attempt = 1) AS starts FROM claimed GROUP BY tenant
+    SELECT tenant, count(*) AS claims, count(*) FILTER (WHERE attempt = 1) AS starts
+    FROM claimed WHERE limited GROUP BY tenant
 ), spent AS (
     UPDATE tenant_budgets SET claims = budget.claims + counted.claims, starts = budget.starts + counted.starts,
         minute_full_at = CASE WHEN budget.jobs_per_minute IS NULL THEN budget.minute_full_at

@@ -10,6 +10,7 @@ from psycopg.errors import UniqueViolation
 from fleet_runtime.database import Database
 from fleet_runtime.store.claim_statement import CLAIM
 from fleet_runtime.store.records import ClaimedJob
+from fleet_runtime.store.usage import UsageTally
 
 _RENEW = """
 UPDATE jobs SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
@@ -47,9 +48,21 @@ class LeaseNews:
 class Claims:
     """The part of the store that one worker takes and holds jobs with. Time is the database's own."""
 
-    def __init__(self, database: Database, *, worker_id: str, template: str, lease_seconds: float) -> None:
-        """Claim jobs of `template` for `worker_id`, each for `lease_seconds` at a time."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        worker_id: str,
+        template: str,
+        lease_seconds: float,
+        usage: UsageTally | None = None,
+    ) -> None:
+        """Claim jobs of `template` for `worker_id`, each for `lease_seconds` at a time.
+
+        `usage` is told of jobs that begin and count towards no limit; without it nobody counts those.
+        """
         self._database = database
+        self._usage = usage
         self._worker_id = worker_id
         self._template = template
         self._lease_seconds = lease_seconds
@@ -66,8 +79,15 @@ class Claims:
         for _ in range(_CLAIM_ATTEMPTS):
             # Only `jobs_workspace_writer` can fail a claim: another one has taken a job with the same workspace.
             with contextlib.suppress(UniqueViolation):
-                return await self._database.rows(ClaimedJob, CLAIM, parameters)
+                claimed = await self._database.rows(ClaimedJob, CLAIM, parameters)
+                self._count(claimed)
+                return claimed
         return []
+
+    def _count(self, claimed: Sequence[ClaimedJob]) -> None:
+        for job in claimed:
+            if self._usage is not None and job.attempt == 1 and not job.limited:
+                self._usage.began(job.tenant)
 
     async def renew(self, held: Sequence[Attempt]) -> LeaseNews:
         """Prolong the leases of these attempts, and say which are to stop."""

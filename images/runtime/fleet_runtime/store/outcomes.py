@@ -8,6 +8,7 @@ from fleet_runtime.states import JobStatus
 from fleet_runtime.store.backoff import BACKOFF
 from fleet_runtime.store.claim_statement import TODAY
 from fleet_runtime.store.records import Outcome
+from fleet_runtime.store.usage import UsageTally
 
 # A cancel that was committed before this result wins over it.
 _FINISH: LiteralString = f"""
@@ -26,10 +27,13 @@ WITH ended AS (
     RETURNING status, tenant
 ), used AS (
     INSERT INTO tenant_usage (tenant, day, part, cpu_ms)
-    SELECT tenant, {TODAY}, pg_backend_pid() %% 8, %(cpu_ms)s FROM ended WHERE %(cpu_ms)s::float8 > 0
+    SELECT ended.tenant, {TODAY}, pg_backend_pid() %% 8, %(cpu_ms)s
+    FROM ended JOIN tenant_budgets AS budget ON budget.tenant = ended.tenant
+    WHERE %(cpu_ms)s::float8 > 0 AND budget.cpu_seconds_per_day IS NOT NULL
     ON CONFLICT (tenant, day, part) DO UPDATE SET cpu_ms = tenant_usage.cpu_ms + excluded.cpu_ms
+    RETURNING tenant
 )
-SELECT status FROM ended
+SELECT status, tenant, EXISTS (SELECT FROM used) FROM ended
 """  # noqa: S608 - literals only
 
 _ENDED_BY_ME = """
@@ -82,15 +86,19 @@ class Outcomes:
     Each method returns the job's new status, or None where the worker no longer held the attempt and nothing changed.
     """
 
-    def __init__(self, database: Database, *, worker_id: str) -> None:
-        """Write as this worker."""
+    def __init__(self, database: Database, *, worker_id: str, usage: UsageTally | None = None) -> None:
+        """Write as this worker; `usage` is told of processor time that counts towards no limit."""
         self._database = database
+        self._usage = usage
         self._worker_id = worker_id
 
     async def finish(self, id_: UUID, attempt: int, outcome: Outcome) -> JobStatus | None:
         """Store a result; it is final."""
         key = self._key(id_, attempt)
         ended = await self._database.tuples(_FINISH, {**vars(outcome), **key})
+        for _, tenant, counted in ended:
+            if self._usage is not None and outcome.cpu_ms and not counted:
+                self._usage.used(tenant, outcome.cpu_ms)
         # An earlier try may have been committed by a connection that died before it could say so.
         return _status(ended or await self._database.tuples(_ENDED_BY_ME, key))
 

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -20,20 +19,19 @@ from fleet_runtime.store.fleet import Fleet, WorkerState
 from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import ClaimedJob
+from fleet_runtime.store.usage import UsageTally
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.telemetry.tracing import Tracing
 from fleet_runtime.worker.attempt import Finished, HandedBack, Retried, RunningAttempt, Stop, Verdict, run_attempt
+from fleet_runtime.worker.insist import insist
 from fleet_runtime.worker.live_output import OutputPublisher
 from fleet_runtime.worker.pool_health import PoolHealth
 from fleet_runtime.worker.report import AttemptReport
 
 log = structlog.get_logger()
 
-_WRITE_RETRY_SECONDS = (0.1, 2.0)
 _AFTER_DRAIN_SECONDS = 15.0
 """How long handing back may take once the time to drain is over."""
-
-Answer = TypeVar("Answer")
 
 
 class Worker:
@@ -58,10 +56,15 @@ class Worker:
         self._sandboxes = sandboxes
         self._metrics = metrics
         self._on_drain = on_drain
+        self._usage = UsageTally(database)
         self._claims = Claims(
-            database, worker_id=settings.worker_id, template=settings.template, lease_seconds=settings.lease_seconds
+            database,
+            worker_id=settings.worker_id,
+            template=settings.template,
+            lease_seconds=settings.lease_seconds,
+            usage=self._usage,
         )
-        self._outcomes = Outcomes(database, worker_id=settings.worker_id)
+        self._outcomes = Outcomes(database, worker_id=settings.worker_id, usage=self._usage)
         self._fleet = Fleet(database)
         self._outputs = OutputPublisher(LiveOutput(database), doorbell)
         self._report = AttemptReport(metrics, tracing)
@@ -114,7 +117,7 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping`, then drain. Returns when no job is in this worker's hands."""
-        parts = (self._health.run(), self._hold(), self._claim(), self._outputs.run())
+        parts = (self._health.run(), self._hold(), self._claim(), self._outputs.run(), self._usage.run())
         loops = [asyncio.create_task(part) for part in parts]
         stop = asyncio.create_task(stopping.wait())
         try:
@@ -130,6 +133,7 @@ class Worker:
             await asyncio.gather(*loops, *self._tasks, return_exceptions=True)
         await self._outputs.finish()
         with contextlib.suppress(DatabaseAway):
+            await self._usage.write()
             await self._fleet.leave(self._settings.worker_id)
 
     async def _claim(self) -> None:
@@ -194,12 +198,12 @@ class Worker:
         status: JobStatus | None = None
         match verdict:
             case Finished(outcome):
-                status = await self._insist(lambda: self._outcomes.finish(job.id, job.attempt, outcome))
+                status = await insist(lambda: self._outcomes.finish(job.id, job.attempt, outcome))
             case Retried(code, message):
                 self._metrics.failures.labels(code).inc()
                 if code in ("start_failed", "unknown_template"):
                     self._health.doubt(message)
-                status = await self._insist(
+                status = await insist(
                     lambda: self._outcomes.retry(job.id, job.attempt, error_code=code, error_message=message)
                 )
             case HandedBack(reason, delay, pause):
@@ -208,7 +212,7 @@ class Worker:
                     self._paused_until = time.monotonic() + delay
                 if reason in ("sandboxd_away", "shutting_down"):
                     self._health.doubt(f"sandboxd: {reason}")
-                status = await self._insist(lambda: self._outcomes.hand_back(job.id, job.attempt, delay_seconds=delay))
+                status = await insist(lambda: self._outcomes.hand_back(job.id, job.attempt, delay_seconds=delay))
             case _:
                 pass
         if status is None:
@@ -216,17 +220,6 @@ class Worker:
         else:
             self._doorbell.ring(Bell.ENDED if status.terminal else Bell.QUEUED, [job.id])
         self._report.ended(attempt, verdict, status)
-
-    async def _insist(self, write: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Write until the database has taken it: a result waits for a database that restarts, it is not thrown away."""
-        delay, longest = _WRITE_RETRY_SECONDS
-        while True:
-            try:
-                return await write()
-            except DatabaseAway as error:
-                log.warning("write_failed", error=str(error))
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
-                delay = min(longest, delay * 2)
 
     def _rung(self, ids: frozenset[UUID]) -> None:
         if not ids or any(id_ in ids for id_, _ in self._running):
