@@ -22,6 +22,7 @@ _PASSWORD = "only-for-tests"
 _SETTINGS = ["-c", "max_connections=300", "-c", "shared_buffers=64MB"]
 # The tests stop the server in order, so they need no flush to disk; a machine that loses power runs them again.
 _FAST = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+_DATA = "/var/lib/postgresql/data"
 LABEL = "agent-fleet.test=runtime"
 
 
@@ -63,8 +64,11 @@ class ContainerServer:
     url: str
 
     @classmethod
-    def create(cls, *, durable: bool = False) -> "ContainerServer":
-        """Start one, building the image if it is not there; `durable` if it is to be killed."""
+    def create(cls, *, durable: bool = False, data_mebibytes: int | None = None) -> "ContainerServer":
+        """Start one, building the image if it is not there; `durable` if it is to be killed.
+
+        `data_mebibytes` is the size of its disk, which is then one of its own, in memory, and gone with a restart.
+        """
         image = _image()
         name = f"agent-fleet-test-{uuid.uuid4().hex[:12]}"
         # A port of our own choice, because one of Docker's changes with every start.
@@ -74,6 +78,11 @@ class ContainerServer:
             *("--security-opt=no-new-privileges", "--publish", f"127.0.0.1:{port}:5432", "--shm-size=128m"),
             *("--tmpfs", "/run/postgresql:mode=1777", "--tmpfs", "/tmp:mode=1777"),
             *("--env", "POSTGRES_USER=fleet", "--env", f"POSTGRES_PASSWORD={_PASSWORD}", "--env", "POSTGRES_DB=fleet"),
+            *(
+                []
+                if data_mebibytes is None
+                else ["--tmpfs", f"{_DATA}:size={data_mebibytes}m,mode=0700,uid=999,gid=999"]
+            ),
             *(image, *_SETTINGS, *([] if durable else _FAST)),
         )
         if started.returncode != 0:

@@ -42,6 +42,10 @@ class DatabaseAway(Exception):  # noqa: N818 - a state of the world, not a fault
     """The database cannot answer now: not reachable, restarting, not migrated yet, or too slow. Try again later."""
 
 
+class DatabaseFull(DatabaseAway):
+    """The database's disk is full: it reads, and what was committed is kept, but it takes nothing new."""
+
+
 def connection_settings(application_name: str, statement_timeout_seconds: float) -> dict[str, Any]:
     """Return what every connection of the runtime is opened with, so that no network fault can hang it for long."""
     return {
@@ -65,6 +69,8 @@ class Database:
         self.application_name = application_name
         self._answer_seconds = timeout_seconds
         self._failing = False
+        self.was_full = False
+        """Whether a statement failed because the disk is full, since somebody last set this to False."""
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             url,
             kwargs=connection_settings(application_name, self._answer_seconds),
@@ -108,6 +114,9 @@ class Database:
                 return await self._once(factory, statement, parameters)
             except (errors.DeadlockDetected, errors.SerializationFailure):
                 return await self._once(factory, statement, parameters)
+        except errors.DiskFull as error:
+            self.was_full = True
+            raise DatabaseFull(_first_line(error)) from error
         except (*_AWAY, _Dead) as error:
             self._failing = isinstance(error, PoolTimeout)
             raise DatabaseAway(_first_line(error)) from error

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
-from fleet_runtime.agent_script import WORKSPACE_FOLDER, agent_script
+from fleet_runtime.agent_script import WORKSPACE_FOLDER, agent_program, agent_script
 from fleet_runtime.api.models import MAXIMUM_CODE_CHARACTERS, AgentJob
-from fleet_runtime.config import ApiSettings
+from fleet_runtime.config import Agent, ApiSettings
+from fleet_runtime.payload import PROGRAM
 from fleet_runtime.workspaces import WORKSPACE_NAME, WORKSPACE_RULE
 
 LANGUAGE = "agent"
 """What stands for the language of such a job in lists, logs and metrics."""
-RUNS_AS = "bash"
-"""The language that its payload has."""
+_SHELL = "bash"
+"""The language that the payload of a text has."""
 _SHOWN_CHARACTERS = 60
 
 
@@ -38,23 +39,33 @@ def agent_problems(request: AgentJob, settings: ApiSettings) -> Iterator[tuple[s
         yield from _prompt_problems(request, settings)
     elif isinstance(request.command, list):
         yield from _argument_problems(request.command)
+    elif (agent := _agent(request.agent, settings)) is not None and not agent.shell:
+        message = f"is a script, and the image of agent type {request.agent!r} has no shell"
+        yield "command", f"{message}; send a list: the program and its arguments"
     if request.workspace is not None:
         yield from _workspace_problems(request.workspace, settings)
 
 
-def script_and_input(request: AgentJob, settings: ApiSettings) -> tuple[str, str | None]:
-    """Return the script and the standard input of a request without problems.
+def payload_parts(request: AgentJob, settings: ApiSettings) -> tuple[str, str, str | None]:
+    """Return the payload's language, code and standard input of a request without problems.
 
     A prompt is nothing but input: as an argument it could be taken for an option, and other processes could read it.
     """
     folder = None if request.workspace is None else WORKSPACE_FOLDER
     if request.prompt is not None:
-        return agent_script(_prompt_command(request.agent, settings), folder), request.prompt
-    return agent_script(request.command or (), folder), request.stdin
+        return PROGRAM, agent_program(_prompt_command(request.agent, settings), folder), request.prompt
+    if isinstance(request.command, str):
+        return _SHELL, agent_script(request.command, folder), request.stdin
+    return PROGRAM, agent_program(request.command or (), folder), request.stdin
+
+
+def _agent(agent_type: str, settings: ApiSettings) -> Agent | None:
+    return next((agent for agent in settings.agents if agent.agent_type == agent_type), None)
 
 
 def _prompt_command(agent_type: str, settings: ApiSettings) -> tuple[str, ...]:
-    return next((agent.prompt_command for agent in settings.agents if agent.agent_type == agent_type), ())
+    agent = _agent(agent_type, settings)
+    return () if agent is None else agent.prompt_command
 
 
 def _prompt_problems(request: AgentJob, settings: ApiSettings) -> Iterator[tuple[str, str]]:

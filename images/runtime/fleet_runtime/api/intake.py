@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from fleet_runtime.api.agent_jobs import LANGUAGE, RUNS_AS, agent_problems, script_and_input
+from fleet_runtime.api.agent_jobs import LANGUAGE, agent_problems, payload_parts
 from fleet_runtime.api.models import AgentJob, EncodedFile, LanguageJob
 from fleet_runtime.api.problems import invalid, too_large
 from fleet_runtime.config import ApiSettings
@@ -76,7 +76,7 @@ def _program(request: LanguageJob | AgentJob, settings: ApiSettings) -> tuple[st
     """Return the language, code and standard input that the sandbox is given."""
     if isinstance(request, LanguageJob):
         return request.language, request.code, request.stdin
-    return RUNS_AS, *script_and_input(request, settings)
+    return payload_parts(request, settings)
 
 
 def _parse(body: bytes) -> LanguageJob | AgentJob:

@@ -16,6 +16,8 @@ from fleet_runtime.database import DatabaseAway
 router = APIRouter()
 
 _REMEMBERED_SECONDS = 0.5
+_SLOW_SECONDS = 0.5
+"""What takes a few milliseconds. Jobs still run then, so it is said without the fleet being less ready."""
 
 
 @router.get("/health", summary="Alive", response_class=Response, responses={200: {"model": Health}})
@@ -78,8 +80,15 @@ async def readiness(request: Request, runtime: ApiRuntime) -> Readiness:
 
 
 async def _look(runtime: ApiRuntime) -> Readiness:
+    began = time.monotonic()
     try:
         workers = await runtime.fleet.workers(FRESH_SECONDS)
+        seconds = time.monotonic() - began
+        if await runtime.space.full():
+            return Readiness(ready=False, workers=0, reasons=["the database's disk is full: no job can be accepted"])
     except DatabaseAway as error:
         return Readiness(ready=False, workers=0, reasons=[f"the database cannot be reached: {error}"])
-    return judge(runtime.settings, workers)
+    state = judge(runtime.settings, workers)
+    if seconds > _SLOW_SECONDS:
+        state.reasons.append(f"the database is slow: it took {seconds:.1f} s to say which workers there are")
+    return state

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from fleet_runtime.database import DatabaseAway
+from fleet_runtime.database import DatabaseAway, DatabaseFull
 
 MEDIA_TYPE = "application/problem+json"
 _AWAY_RETRY_SECONDS = 2
@@ -159,5 +159,6 @@ async def _internal(request: Request, _: Exception) -> Response:
     return Problem(500, "internal", "Something went wrong here", detail).response()
 
 
-async def _away(_: Request, __: Exception) -> Response:
-    return unavailable("The database cannot be reached; nothing was lost. Send the request again.").response()
+async def _away(_: Request, error: Exception) -> Response:
+    state = "The database's disk is full" if isinstance(error, DatabaseFull) else "The database cannot be reached"
+    return unavailable(f"{state}; nothing was lost. Send the request again.").response()

@@ -22,6 +22,7 @@ from fleet_runtime.store.budgets import Budgets
 from fleet_runtime.store.fleet import Fleet
 from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.results import Results
+from fleet_runtime.store.space import DatabaseSpace
 from fleet_runtime.telemetry.metrics import ApiMetrics
 from fleet_runtime.telemetry.tracing import Tracing
 
@@ -57,6 +58,7 @@ class ApiRuntime:
         self.bodies = BodyReader(settings.large_bodies)
         self.routes = Routes(settings)
         self.budgets = Budgets(self.database)
+        self.space = DatabaseSpace(self.database)
         self.budget = QueueBudget(self.acceptance, self.budgets, limit=settings.queue_limit)
 
 
