@@ -1,12 +1,15 @@
 """The OpenAPI document against the API, by a checker that nobody here wrote."""
 
-from collections.abc import Generator
+import random
+import sys
+import time
+from collections.abc import Callable, Generator
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from runtime_processes import Stack, start_stack
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -39,11 +42,16 @@ OPERATIONS = [
 ]
 # These take nothing, so nothing that they are sent can be wrong.
 CASES = [
-    pytest.param(method, path, mode, id=f"{method} {path} {mode.value}")
+    (method, path, mode)
     for method, path in OPERATIONS
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     if mode is GenerationMode.POSITIVE or path not in ("/usage", "/health", "/ready")
 ]
+_BOUNDS = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+_SOAK_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
@@ -66,26 +74,48 @@ def key(checked_stack: Stack) -> str:
         return client.headers["authorization"]
 
 
-@pytest.mark.parametrize(("method", "path", "mode"), CASES)
-def test_no_request_gets_a_server_error_or_an_answer_that_is_not_declared(
-    document: Any, key: str, method: str, path: str, mode: GenerationMode
-) -> None:
-    """A client that is built from the document must be able to understand every answer."""
+def _check(document: Any, key: str, case: tuple[str, str, GenerationMode], chosen: settings, seeded: int = 0) -> None:
+    method, path, mode = case
     strategy = document[path][method].as_strategy(generation_mode=mode)
 
-    @settings(
-        max_examples=80,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
-    )
+    @seed(seeded)
+    @chosen
     @given(case=strategy)
     def check(case: Any) -> None:
         # A made-up wait would only be waited for.
         case.headers.pop("Prefer", None)
-        case.call_and_validate(headers={"Authorization": key}, checks=CHECKS, timeout=30)
+        case.call_and_validate(headers={"Authorization": key}, checks=CHECKS, timeout=60)
 
     check()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} {case[1]} {case[2].value}")
+def test_no_request_gets_a_server_error_or_an_answer_that_is_not_declared(
+    document: Any, key: str, case: tuple[str, str, GenerationMode]
+) -> None:
+    """A client that is built from the document must be able to understand every answer."""
+    _check(document, key, case, settings(_BOUNDS, max_examples=80, derandomize=True))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+def test_ten_minutes_of_requests_get_no_server_error_and_no_answer_that_is_not_declared(
+    document: Any,
+    key: str,
+    record_property: Callable[[str, object], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is wrong with one request in a thousand is found by thousands of them, new ones in each run."""
+    begun, rounds, first = time.monotonic(), 0, random.randrange(1 << 32)
+    record_property("seed", first)
+    while time.monotonic() - begun < _SOAK_SECONDS:
+        for case in CASES:
+            _check(document, key, case, settings(_BOUNDS, max_examples=40, database=None), first + rounds)
+        rounds += 1
+        with capsys.disabled():
+            sys.stdout.write(f"\n{rounds} rounds of {len(CASES)} x 40 requests in {time.monotonic() - begun:.0f} s")
+            sys.stdout.flush()
+    record_property("rounds", rounds)
 
 
 def test_every_operation_declares_what_the_contract_asks_for(checked_stack: Stack) -> None:
