@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fleet_runtime.agent_script import WORKSPACE_FOLDER
-from fleet_runtime.payload import MAIN_FILES, Payload, decode
+from fleet_runtime.payload import PAYLOAD_FILES, PROGRAM, Payload, decode
 from fleet_runtime.sandboxd.client import (
     OnOutput,
     OnStarted,
@@ -29,7 +29,19 @@ from fleet_runtime.sandboxd.client import (
 )
 
 _KEPT_BYTES = 1_048_576
-_INTERPRETERS = {"python": [sys.executable, "-S"], "bash": ["bash"], "node": ["node"]}
+_RUNNER = Path(__file__).resolve().parents[2] / "images" / "sandbox"
+_BECOME = f"""
+import sys
+sys.path.insert(0, {str(_RUNNER)!r})
+from fleet_sandbox.program import become_program
+become_program(sys.argv[1])
+"""
+_INTERPRETERS = {
+    "python": [sys.executable, "-S"],
+    "bash": ["bash"],
+    "node": ["node"],
+    PROGRAM: [sys.executable, "-S", "-c", _BECOME],
+}
 
 
 class LocalSandboxes:
@@ -98,7 +110,7 @@ class LocalSandboxes:
             started = time.monotonic()
             process = await asyncio.create_subprocess_exec(
                 *_INTERPRETERS[payload.language],
-                MAIN_FILES[payload.language],
+                PAYLOAD_FILES[payload.language],
                 cwd=folder,
                 # A program that ends before its input is written makes uvloop fail, even where there is none.
                 stdin=asyncio.subprocess.PIPE if payload.stdin else asyncio.subprocess.DEVNULL,
@@ -159,7 +171,7 @@ async def _talk(process: asyncio.subprocess.Process, stdin: bytes | None, on_out
 
 
 def _lay_out(payload: Payload, folder: Path) -> None:
-    for name, content in {MAIN_FILES[payload.language]: payload.code.encode(), **payload.files}.items():
+    for name, content in {PAYLOAD_FILES[payload.language]: payload.code.encode(), **payload.files}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 MEBIBYTE = 1024 * 1024
-PROGRAM = Program(Path("/images/x/rootfs"), ("python3", "main.py"), ("PATH=/bin",))
+PROGRAM = Program(Path("/images/x/rootfs"), ("PATH=/bin",))
 CONTROLLERS = frozenset({"cpu", "memory", "pids"})
 
 

@@ -1,10 +1,11 @@
-"""What an agent job runs as: a bash script, so that the sandbox's runner has one kind of payload and no more to parse.
+"""What an agent job runs as: a text is a bash script, a list is a program that the runner starts without any shell.
 
 What a workspace brings along is another job's doing, perhaps that of an agent which was talked into something. So the
 script turns off, for git, whatever a repository's own configuration could have run by name. It is written here and not
 in the sandbox's image because an agent type may have an image of its own.
 """
 
+import json
 import shlex
 from collections.abc import Sequence
 
@@ -30,13 +31,25 @@ GIT_SETTINGS = (
 external diff) or no name that is known beforehand (filters, merge drivers) remains the repository's own."""
 
 
-def agent_script(command: str | Sequence[str], folder: str | None) -> str:
-    """Return the script that runs a command in a folder, or in the job's own where there is none.
+def agent_script(script: str, folder: str | None) -> str:
+    """Return the script that runs a script of the same bash in a folder, or in the job's own where there is none."""
+    told = " ".join(f"{name}={shlex.quote(value)}" for name, value in agent_environment(folder).items())
+    enter = "" if folder is None else f" && cd {shlex.quote(folder)} || exit 126"
+    # On one line, so that bash's messages about a script's lines are off by one and no more.
+    return f"export {told}{enter}\n{script}\n"
 
-    A text is a script of the same bash; a list is a program and its arguments, which bash does not look into.
-    """
+
+def agent_program(arguments: Sequence[str], folder: str | None) -> str:
+    """Return what the runner is told of a program and its arguments (fleet_sandbox/program.py reads it)."""
+    told = {"arguments": list(arguments), "folder": folder, "environment": agent_environment(folder)}
+    # Not as ASCII: what is no valid Unicode is to be refused with the payload, and not to hide in an escape.
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def agent_environment(folder: str | None) -> dict[str, str]:
+    """Return what both are given beside the image's own variables."""
     settings = [*GIT_SETTINGS, *([("safe.directory", folder)] if folder is not None else [])]
-    variables = {
+    return {
         "HOME": HOME_FOLDER,
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -44,8 +57,3 @@ def agent_script(command: str | Sequence[str], folder: str | None) -> str:
         **{f"GIT_CONFIG_KEY_{number}": name for number, (name, _) in enumerate(settings)},
         **{f"GIT_CONFIG_VALUE_{number}": value for number, (_, value) in enumerate(settings)},
     }
-    told = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    enter = "" if folder is None else f" && cd {shlex.quote(folder)} || exit 126"
-    # On one line, so that bash's messages about a script's lines are off by one and no more.
-    runs = command if isinstance(command, str) else "exec -- " + " ".join(shlex.quote(part) for part in command)
-    return f"export {told}{enter}\n{runs}\n"

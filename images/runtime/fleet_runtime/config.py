@@ -127,6 +127,8 @@ class Agent(BaseModel):
     template: str = Field(min_length=1)
     prompt_command: tuple[str, ...] = ()
     """The program and arguments that a prompt is given to, on its standard input; empty where it takes none."""
+    shell: bool = True
+    """Whether the image of its sandboxes has a shell, without which a command must be a list."""
 
 
 class ApiSettings(DatabaseSettings, DoorbellSettings):

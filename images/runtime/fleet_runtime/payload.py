@@ -13,6 +13,11 @@ from dataclasses import dataclass, field
 MAIN_FILES: Mapping[str, str] = {"python": "main.py", "bash": "main.sh", "node": "main.js"}
 """The file that a job's code is written to, by language."""
 
+PROGRAM = "program"
+"""In place of a language: a program with its arguments, which the runner starts without a shell (agent_script.py)."""
+PAYLOAD_FILES: Mapping[str, str] = {**MAIN_FILES, PROGRAM: "program.json"}
+"""The same for all that a payload can hold."""
+
 MAXIMUM_FILES = 1_000
 MAXIMUM_FILE_BYTES = 16 * 1024 * 1024
 """Decoded bytes of all `files` of one job together."""
@@ -56,7 +61,7 @@ def path_problems(paths: Iterable[str], language: str | None = None) -> list[Pat
     if len(given) > MAXIMUM_FILES:
         problems.append(PathProblem("", f"{len(given)} files were given; at most {MAXIMUM_FILES} are allowed"))
         return problems
-    main = MAIN_FILES.get(language) if language is not None else None
+    main = PAYLOAD_FILES.get(language) if language is not None else None
     files = set(given)
     if main is not None:
         files.add(main)
@@ -73,8 +78,8 @@ def encode(language: str, code: str, stdin: bytes | None, files: Mapping[str, by
     Raises PayloadError if the language is unknown, a path breaks a rule, the files are too large, or the code is not
     valid Unicode or holds NUL.
     """
-    if language not in MAIN_FILES:
-        raise PayloadError(f"language {language!r} is not known; known are {', '.join(MAIN_FILES)}")
+    if language not in PAYLOAD_FILES:
+        raise PayloadError(f"language {language!r} is not known; known are {', '.join(PAYLOAD_FILES)}")
     for problem in path_problems(files, language):
         raise PayloadError(f"files: {problem.path!r}: {problem.message}")
     size = sum(map(len, files.values()))
@@ -88,7 +93,7 @@ def encode(language: str, code: str, stdin: bytes | None, files: Mapping[str, by
         raise PayloadError("code: holds a lone surrogate, which is not valid Unicode") from None
     manifest = {
         "language": language,
-        "main": MAIN_FILES[language],
+        "main": PAYLOAD_FILES[language],
         "code_bytes": len(source),
         "stdin_bytes": None if stdin is None else len(stdin),
         "files": [[path, len(content)] for path, content in files.items()],
@@ -112,7 +117,7 @@ def decode(data: bytes) -> Payload:
             parts.append(bytes(rest[:size]))
             rest = rest[size:]
         files = {path: content for (path, _), content in zip(manifest["files"], parts[2:], strict=True)}
-        if manifest["main"] != MAIN_FILES.get(language) or len(files) != len(manifest["files"]):
+        if manifest["main"] != PAYLOAD_FILES.get(language) or len(files) != len(manifest["files"]):
             raise PayloadError("payload: its manifest names a wrong main file, or a path twice")
         for problem in path_problems(files, language):
             raise PayloadError(f"files: {problem.path!r}: {problem.message}")

@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-MAIN_FILES = {"python": "main.py", "bash": "main.sh", "node": "main.js"}
+MAIN_FILES = {"python": "main.py", "bash": "main.sh", "node": "main.js", "program": "program.json"}
 PROGRAMS = {"bash": "/bin/bash", "node": "/usr/local/bin/node"}
 WARM_MODULES = ("collections", "datetime", "functools", "json", "math", "random", "re", "time")
 """What most Python jobs import. Each costs every sandbox memory and every job a longer exit."""
@@ -128,6 +128,10 @@ def wait_as_job(ends: tuple[int, int, int], warm: int, go: int, plain: frozenset
         if language == "python":
             drop_hidden(hidable)
             return
+        if language == "program":
+            from fleet_sandbox.program import become_program
+
+            become_program(MAIN_FILES[language])
         for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
             _signal.signal(number, _signal.SIG_DFL)
         os.execv(PROGRAMS[language], [language, MAIN_FILES[language]])  # noqa: S606 - this is what the sandbox is for

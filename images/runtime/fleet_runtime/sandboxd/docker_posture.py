@@ -11,7 +11,7 @@ from docker.types import LogConfig, Mount, Ulimit
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
 from fleet_runtime.sandboxd.oci_seccomp import seccomp
-from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, USER_ID, WORKING_FOLDER, scratch
+from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, RUNNER, USER_ID, WORKING_FOLDER, scratch
 from fleet_runtime.sandboxd.workspace import SANDBOX_FOLDER as WORKSPACE_FOLDER
 
 LABEL_FLEET = "agent-fleet.fleet"
@@ -39,6 +39,10 @@ def container_config(
         mounts.append(Mount(WORKSPACE_FOLDER, workspace_volume, type="volume"))
     return {
         "image": template.image,
+        "entrypoint": list(RUNNER),
+        "command": [],
+        # An image may bring one for its standing containers, and it would run beside a job.
+        "healthcheck": {"test": ["NONE"]},
         "name": name,
         "hostname": HOST_NAME,
         "user": f"{USER_ID}:{USER_ID}",

@@ -46,11 +46,7 @@ class Archive:
         self._digests = [str(digest).removeprefix("sha256:") for digest in said["rootfs"]["diff_ids"]]
         if len(self._digests) != len(self._layers):
             raise ImageError(f"it has {len(self._layers)} layers, and its configuration names {len(self._digests)}")
-        runs = said["config"]
-        arguments = [*(runs.get("Entrypoint") or []), *(runs.get("Cmd") or [])]
-        if not arguments:
-            raise ImageError("it names no program to run (Entrypoint or Cmd)")
-        self.said = {"arguments": arguments, "environment": runs.get("Env") or [], "manifests": manifests}
+        self.said = {"environment": said["config"].get("Env") or [], "manifests": manifests}
 
     def apply(self, root: Root) -> None:
         """Put the layers into a folder, each checked against its digest."""

@@ -8,7 +8,7 @@ from typing import Any
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
 from fleet_runtime.sandboxd.oci_seccomp import seccomp
-from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, USER_ID, WORKING_FOLDER, scratch
+from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, RUNNER, USER_ID, WORKING_FOLDER, scratch
 from fleet_runtime.sandboxd.workspace import SANDBOX_FOLDER as WORKSPACE_FOLDER
 
 SPECIFICATION = "1.0.2"
@@ -42,7 +42,6 @@ class Program:
     """What an image says of itself that matters here."""
 
     rootfs: Path
-    arguments: tuple[str, ...]
     environment: tuple[str, ...]
 
 
@@ -83,7 +82,7 @@ def bundle_config(
         "process": {
             "terminal": False,
             "user": {"uid": USER_ID, "gid": USER_ID},
-            "args": list(program.arguments),
+            "args": list(RUNNER),
             "env": [*program.environment, f"HOSTNAME={HOST_NAME}"],
             "cwd": WORKING_FOLDER,
             "capabilities": {kind: [] for kind in ("bounding", "effective", "inheritable", "permitted", "ambient")},

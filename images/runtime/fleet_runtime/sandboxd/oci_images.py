@@ -44,7 +44,7 @@ class Images:
         for folder in (self._folder / named[1], *self._others(named[1])):
             with contextlib.suppress(FileNotFoundError):
                 said = json.loads((folder / "image.json").read_text())
-                return Program(folder / "rootfs", tuple(said["arguments"]), tuple(said["environment"]))
+                return Program(folder / "rootfs", tuple(said["environment"]))
         raise ImageError(
             f"image {image} is not unpacked in {self._folder}: docker save {image} | python -m fleet_runtime bundle -"
         )

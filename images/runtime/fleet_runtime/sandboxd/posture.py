@@ -9,6 +9,9 @@ USER_ID = 10001
 """User and group of every process in a sandbox."""
 HOST_NAME = "sandbox"
 WORKING_FOLDER = "/job"
+RUNNER = ("python3", "main.py")
+"""What every sandbox starts as, whatever its image starts otherwise: Python, which becomes the runner
+(images/sandbox/sitecustomize.py)."""
 
 RESOURCE_LIMITS: Mapping[str, tuple[int, int]] = {
     "nofile": (1024, 4096),
