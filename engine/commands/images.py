@@ -91,7 +91,7 @@ def _push(production: Production, outcomes: list[Outcome]) -> None:
         assert kept is not None  # noqa: S101 - an image without a record has errors
         say(f"  {outcome.image.name:<22} pushing to {request.registry}")
         pushed = functools.partial(registry.push, repository, request.version, layout)
-        subject = steps.Subject(Prober(production.client, outcome.image, kept.image_id), "", pushed)
+        subject = steps.Subject(Prober(production.client, outcome.image, kept.image_id), "", pushed=pushed)
         for result in steps.run(step, subject):
             if result.failed or result.found != kept.digest:
                 raise UserFacingError(f"{outcome.image.name}: {result.found}", result.fix)

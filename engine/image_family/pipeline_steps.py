@@ -9,7 +9,6 @@ import time
 from engine.image_family.agent_steps import tool_answers
 from engine.image_family.probe import SECONDS
 from engine.image_family.steps import NotApplicableError, Step, StepFailedError, Subject
-from engine.paths import CHECKOUT
 
 _DOCUMENTED_TOOLS = ("node", "claude", "git")  # those have steps of their own
 
@@ -24,7 +23,7 @@ def docker_is_there(subject: Subject) -> str:
 def the_dockerfile_is_there(subject: Subject) -> str:
     """G3.2: the image has a Dockerfile in this checkout."""
     image = subject.prober.image
-    if not (CHECKOUT / image.file).is_file():
+    if not (subject.checkout / image.file).is_file():
         raise StepFailedError(f"There is no {image.file}.", "Restore it from git, or correct images.toml.")
     return image.file + (f", target {image.target}" if image.target else "")
 

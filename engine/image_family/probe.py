@@ -70,6 +70,8 @@ class Prober:
         self.client = client
         self.image = image
         self.image_id = image_id
+        self.prefix = f"agent-fleet-verify-{uuid.uuid4().hex[:12]}"
+        """Of the names of everything that is made here."""
 
     def ask(self, question: str, *arguments: str, **options: Any) -> Answer:
         """Ask one of `_QUESTIONS` in the image's interpreter."""
@@ -90,7 +92,7 @@ class Prober:
     @contextmanager
     def started(self, command: list[str] | None, **options: Any) -> Generator[Container]:
         """A container that runs; it is removed with its anonymous volumes however this ends."""
-        name = f"agent-fleet-verify-{uuid.uuid4().hex[:12]}"
+        name = f"{self.prefix}-{uuid.uuid4().hex[:6]}"
         container = self.client.containers.create(self.image_id, command, name=name, **{**POSTURE, **options})
         try:
             container.start()
@@ -102,7 +104,7 @@ class Prober:
     @contextmanager
     def volume(self) -> Generator[str]:
         """A named volume, empty but for the owner that the image's own folder gives it."""
-        name = f"agent-fleet-verify-{uuid.uuid4().hex[:12]}"
+        name = f"{self.prefix}-{uuid.uuid4().hex[:6]}"
         self.client.volumes.create(name)
         try:
             yield name

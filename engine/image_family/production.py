@@ -17,6 +17,7 @@ from engine.image_family.probe import Prober
 from engine.image_family.provenance import provenance
 from engine.image_family.record import Record, Verified
 from engine.image_family.request import Request
+from engine.paths import CHECKOUT
 from engine.report import Report
 from engine.standins.build_run import BuildRunner
 
@@ -53,6 +54,8 @@ class Production:
     """The base image's tag and ID."""
     report: Report
     root: Path = record.FOLDER
+    """Where everything is written."""
+    checkout: Path = CHECKOUT
     runner: BuildRunner = field(default_factory=BuildRunner)
 
     def __post_init__(self) -> None:
@@ -81,7 +84,7 @@ class Production:
 
     def _made(self, image: Image) -> Outcome:
         self.report(f"  {image.name:<22} building")
-        built = build(image, self.request, self.runner, self.report)
+        built = build(image, self.request, self.runner, self.report, self.checkout)
         folder = record.folder(image.name, self.root)
         kept = record.read(folder)
         changed: list[str] = []
@@ -96,7 +99,8 @@ class Production:
         self.going_on()
         self.report(f"  {image.name:<22} verifying")
         prober = Prober(self.client, image, kept.image_id)
-        results = steps.run(STEPS, steps.Subject(prober, self._docker_version), self.going_on)
+        subject = steps.Subject(prober, self._docker_version, self.checkout)
+        results = steps.run(STEPS, subject, self.going_on)
         verified = [Verified(step=each.number, outcome=each.outcome, found=each.found) for each in results]
         kept = kept.model_copy(update={"verified": verified})
         record.write(folder, kept)
@@ -134,6 +138,7 @@ class Production:
             self.source,
             self.base,
             self._docker_version,
+            self.checkout,
         )
         (folder / PROVENANCE).write_text(json.dumps(statement, indent=1) + "\n")
         return Record(

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from docker.errors import DockerException
 
 from engine.image_family.probe import Prober
+from engine.paths import CHECKOUT
 
 
 class StepFailedError(Exception):
@@ -28,6 +30,7 @@ class Subject:
 
     prober: Prober
     docker_version: str
+    checkout: Path = CHECKOUT
     pushed: Callable[[], str] | None = None
     """Where it goes, once all else holds; gives the digest that the registry has. None: it is not pushed."""
 
