@@ -120,6 +120,8 @@ def _agent(name: str, agent: HostAgent) -> HostAgentArgs:
         "prompt_command": agent.prompt_command,
         "egress": agent.egress,
     }
+    if agent.workspace_mebibytes is not None:
+        args["workspace_mebibytes"] = agent.workspace_mebibytes
     if agent.image is not None:
         args["image"] = PulledImage(f"agent-{name}", {"reference": agent.image}).reference
     return args
@@ -146,13 +148,14 @@ def _egress(settings: Settings) -> SandboxEgressArgs:
 
 
 def _images(fleet: str, settings: Settings) -> Images:
-    digests, with_redis = settings.images.digests, settings.doorbell.kind == "redis"
-    if digests is not None:
-        redis = digests.redis if with_redis else None
+    # Imported ones are named by their ids: those are on the host or not, and no registry is asked for one.
+    given, with_redis = settings.images.digests or settings.images.imported, settings.doorbell.kind == "redis"
+    if given is not None:
+        redis = given.redis if with_redis else None
         return Images(
-            runtime=PulledImage("runtime", {"reference": digests.runtime}).reference,
-            sandbox=PulledImage("sandbox", {"reference": digests.sandbox}).reference,
-            postgres=PulledImage("postgres", {"reference": digests.postgres}).reference,
+            runtime=PulledImage("runtime", {"reference": given.runtime}).reference,
+            sandbox=PulledImage("sandbox", {"reference": given.sandbox}).reference,
+            postgres=PulledImage("postgres", {"reference": given.postgres}).reference,
             redis=None if redis is None else PulledImage("redis", {"reference": redis}).reference,
         )
     certificates = ca_bundle(settings.images.build.ca_bundle)

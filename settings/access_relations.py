@@ -1,5 +1,6 @@
 """What one setting of a cluster means for another: the way in, the images and what else runs there."""
 
+import re
 from collections.abc import Iterator
 
 from settings.model import Settings
@@ -67,6 +68,30 @@ def exposure_violations(settings: Settings) -> Iterator[Violation]:
             "API's CRDs: install them on the cluster and set that to exists, or set istio to off",
             ("platform.gateway_api",),
         )
+
+
+_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def host_image_violations(settings: Settings) -> Iterator[Violation]:
+    """Images of a Docker host that come from two places, or by a name that may move or be pulled."""
+    images = settings.images
+    if images.imported is None:
+        return
+    if images.digests is not None:
+        yield Violation(
+            "images.imported",
+            "given as well as fleet.images.digests; images come from one source: leave one of the two out",
+            ("images.digests",),
+        )
+    for name, image in images.imported.model_dump(exclude_none=True).items():
+        if not _IMAGE_ID.fullmatch(image):
+            yield Violation(
+                f"images.imported.{name}",
+                f'given "{image}"; on a Docker host it is the image\'s own id, sha256:<64 hexadecimal digits>, as '
+                "`docker images --no-trunc` shows it",
+                ("architecture",),
+            )
 
 
 def image_violations(settings: Settings) -> Iterator[Violation]:

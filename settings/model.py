@@ -176,7 +176,8 @@ class Digests(Section):
 
 
 class Imported(Section):
-    """Images that were put into the nodes by hand. Pods never pull them."""
+    """Images that were put where they run by hand, and are never pulled: names in the nodes of a cluster; on a Docker
+    host the images' own ids, `sha256:…`. `make up BUNDLE=…` and `make cluster-images` put them there."""
 
     runtime: ImageName
     """API and workers."""
@@ -189,7 +190,7 @@ class Imported(Section):
 
 
 class Images(Section):
-    """Where the images come from: built here, taken by digest, or imported into the nodes. One of the three."""
+    """Where the images come from: built here, taken by digest, or imported into where they run. One of the three."""
 
     build: Build = Build()
     """Build them."""
@@ -197,8 +198,8 @@ class Images(Section):
     """The registry that built images are pushed to and that the cluster's nodes pull them from."""
     digests: Digests | None = None
     """Take these. With them nothing is built."""
-    imported: Imported | None = Field(default=None, json_schema_extra=CLUSTER_ONLY)
-    """Use these, as they are in the nodes."""
+    imported: Imported | None = None
+    """Use these, as they are in the nodes or in the Docker host."""
 
 
 class Settings(Section):

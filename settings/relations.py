@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from settings.access_relations import database_violations, exposure_violations, image_violations
+from settings.access_relations import database_violations, exposure_violations, host_image_violations, image_violations
 from settings.agent_relations import agent_violations
 from settings.budget_relations import budget_violations
 from settings.cluster_relations import agent_type_violations, pool_violations, quota_violations, time_violations
@@ -142,6 +142,7 @@ def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
     if settings.architecture == "vm":
         yield from egress_violations(settings)
         yield from agent_violations(settings)
+        yield from host_image_violations(settings)
     if settings.architecture == "cluster":
         for check in _CLUSTER:
             yield from check(settings)
