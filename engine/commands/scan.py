@@ -1,0 +1,55 @@
+"""`make scan`: Dockerfiles, workflows and images, against everything that is known to be wrong with such."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from engine.errors import UserFacingError
+from engine.image_family.matrix import load
+from engine.paths import CHECKOUT
+from engine.report import say
+from engine.scanning.configuration import configuration
+from engine.scanning.findings import Finding
+from engine.scanning.scan import accepted, record, scan_images
+from engine.scanning.vulnerabilities import Database
+
+RESULT = CHECKOUT / "dist" / "scan.json"
+
+
+def scan(images: str, version: str, osv: Path | None, *, only_configuration: bool) -> bool:
+    """Scan; return whether nothing is wrong. `images` are references, by default the family's tagged `version`."""
+    database = None if osv is None else Database(osv)
+    found: list[Finding] = list(configuration(CHECKOUT, say))
+    click.echo(f"configuration: {_count(found)}")
+    if not only_configuration:
+        for name, its, carried in scan_images(_references(images, version), database):
+            click.echo(f"{name}: {carried} packages, {_count(its)}")
+            found += its
+        if database is None:
+            click.echo("packages: not judged; OSV=folder names a vulnerability database (docs/images.md)")
+    left, remarks = accepted(found, datetime.now(UTC).date())
+    for each in left:
+        click.secho(f"{each.subject}  {each.name}", fg="red" if each.fails else "yellow")
+        click.echo(f"    {each.what}")
+    for remark in remarks if not only_configuration else []:
+        click.echo(remark)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(record(left, database is None), indent=2) + "\n")
+    return not any(each.fails for each in left)
+
+
+def _count(found: list[Finding]) -> str:
+    return f"{len(found)} finding{'' if len(found) == 1 else 's'}"
+
+
+def _references(images: str, version: str) -> dict[str, str]:
+    given = [each.strip() for each in images.split(",") if each.strip()]
+    if any(each.startswith("-") for each in given):
+        raise UserFacingError(
+            f"IMAGE is {images!r}; allowed are names of images.", "For example IMAGE=agent-fleet/runtime:dev."
+        )
+    if given:
+        return {each: each for each in given}
+    return {each.name: f"{each.repository}:{version}" for each in load().image}

@@ -1,0 +1,159 @@
+"""The scan finds what was planted in an image, and nothing in the project's own."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from docker import DockerClient
+from image_builds import NAMES
+
+from engine.scanning.findings import Finding
+from engine.scanning.image_layers import opened, temporary
+from engine.scanning.packages import Package, packages
+from engine.scanning.scan import scanned_image
+
+# Put together here, so that no scanner of this repository takes them for real ones.
+GITHUB = "ghp_" + "A1b2C3d4E5" * 3 + "f6G7h8"
+ANTHROPIC = "sk-ant-" + "api03-" + "Zy9" * 12
+AWS = "AKIA" + "Q3EGX5OTW7NLMCVB"
+KEY = "-----BEGIN " + "PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 2 + "\n"
+
+
+def _layer(files: dict[str, tuple[int, bytes]], folders: dict[str, int] | None = None) -> bytes:
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as archive:
+        for path, mode in (folders or {}).items():
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            archive.addfile(entry)
+        for path, (mode, content) in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.mode, entry.size = mode, len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return layer.getvalue()
+
+
+def _saved(layers: list[bytes], history: list[str], environment: list[str], labels: dict[str, str]) -> bytes:
+    configuration = {
+        "history": [{"created_by": step} for step in history],
+        "config": {"Env": environment, "Labels": labels},
+        "rootfs": {"diff_ids": []},
+    }
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    manifest = [{"Config": "config.json", "Layers": names}]
+    parts = {"manifest.json": json.dumps(manifest).encode(), "config.json": json.dumps(configuration).encode()}
+    return _layer({name: (0o644, part) for name, part in {**parts, **dict(zip(names, layers, strict=True))}.items()})
+
+
+def _scanned(
+    *layers: bytes, history: list[str] | None = None, environment: list[str] | None = None, **labels: str
+) -> list[Finding]:
+    with temporary() as work:
+        saved = _saved(list(layers), history or [], environment or [], labels)
+        return scanned_image("planted", opened([saved], work))[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("srv/settings.py", f"TOKEN = '{GITHUB}'\n"),
+        ("root/notes.md", f"use {ANTHROPIC} for now"),
+        ("opt/a.ini", f"aws_access_key_id = {AWS}\n"),
+        ("etc/tls/server.pem", KEY),
+        ("app/.env", "ANYTHING=1\n"),
+        ("home/agent/.claude/.credentials.json", "{}"),
+        ("root/.netrc", "machine x"),
+    ],
+)
+def test_a_secret_is_found_in_a_layer_that_a_later_one_takes_back(path: str, content: str) -> None:
+    """A layer is published as it is: who pulls the image can read what a later layer deletes."""
+    folder, _, name = path.rpartition("/")
+    found = _scanned(_layer({path: (0o600, content.encode())}), _layer({f"{folder}/.wh.{name}": (0o600, b"")}))
+    assert [(each.check, each.place) for each in found] == [("secret", f"/{path}")]
+    assert "layer 0" in found[0].what
+    for secret in (GITHUB, ANTHROPIC, AWS):
+        assert secret not in found[0].what
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"history": [f"RUN |1 NPM_TOKEN={GITHUB} /bin/sh -c npm ci"]}, "history/0"),
+        ({"history": ["base", "ENV DATABASE_PASSWORD=correct-horse"]}, "history/1"),
+        ({"environment": ["PATH=/bin", f"ANTHROPIC_API_KEY={ANTHROPIC}"]}, "environment/ANTHROPIC_API_KEY"),
+        ({"build": f"https://ci:{GITHUB}@git.example/x"}, "labels/build"),
+    ],
+)
+def test_a_secret_is_found_in_what_the_image_tells_of_its_build(given: dict[str, Any], place: str) -> None:
+    """Build arguments and environment variables are written into the image for everybody."""
+    assert [(each.check, each.place) for each in _scanned(**given)] == [("secret", place)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n",
+        b"password = getpass()",
+        b"A key begins with sk-ant- and AKIA.",
+        b"\x7fELF\0" + GITHUB.encode(),
+    ],
+)
+def test_what_only_talks_about_secrets_is_none(content: bytes) -> None:
+    """A scan that cries at every library's documentation is switched off."""
+    assert _scanned(_layer({"x": (0o644, content)}), history=["RUN apt-get install passwd  # token"]) == []
+
+
+def test_modes_and_caches_are_judged_as_a_container_sees_them() -> None:
+    """Set-user-ID programs and files that all may write are what an escape looks for; caches only weigh."""
+    base = _layer(
+        {"bin/su": (0o4755, b"x"), "bin/ping": (0o2755, b"x"), "etc/x": (0o666, b"x")}, {"open": 0o777, "tmp": 0o1777}
+    )
+    upper = _layer({"bin/.wh.su": (0o600, b""), "var/cache/apt/pkgcache.bin": (0o644, b"x")})
+    named = {each.name for each in _scanned(base, upper)}
+    assert named == {
+        "set-user-id:/bin/ping",
+        "world-writable:/etc/x",
+        "world-writable:/open",
+        "cache:/var/cache/apt/pkgcache.bin",
+    }
+
+
+def test_packages_are_known_by_the_names_of_vulnerability_databases() -> None:
+    """Debian's advisories name source packages, and PyPI's a normal form; other names match nothing and look clean."""
+    status = "Package: libssl3\nStatus: install ok installed\nSource: openssl (3.0.1)\nVersion: 3.0.1+b1\n\n"
+    status += "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
+    layer = _layer(
+        {
+            "usr/lib/os-release": (0o644, b'ID=debian\nVERSION_ID="12"\n'),
+            "var/lib/dpkg/status": (0o644, status.encode()),
+            "var/lib/dpkg/status.d/libc6": (0o644, b"Package: libc6\nSource: glibc\nVersion: 2.36-9\n"),
+            "opt/x/Ruamel.Yaml-1.dist-info/METADATA": (0o644, b"Name: Ruamel.Yaml\nVersion: 1.0\n\ntext"),
+            "usr/lib/node_modules/@a/b/package.json": (0o644, b'{"name": "@a/b", "version": "2.0.0"}'),
+        }
+    )
+    with temporary() as work:
+        _, found = scanned_image("planted", opened([_saved([layer], [], [], {})], work))
+    assert found == {
+        Package("Debian:12", "openssl", "3.0.1"),
+        Package("Debian:12", "glibc", "2.36-9"),
+        Package("PyPI", "ruamel-yaml", "1.0"),
+        Package("npm", "@a/b", "2.0.0"),
+    }
+    assert packages({}) == set()
+
+
+@pytest.fixture(params=NAMES)
+def project_image(request: pytest.FixtureRequest, daemon: DockerClient, built: dict[str, str]) -> Iterator[Any]:
+    """Each image of the project, scanned."""
+    with temporary() as work:
+        yield request.param, *scanned_image(request.param, opened(daemon.images.get(built[request.param]).save(), work))
+
+
+def test_an_image_of_the_project_has_nothing_to_report(project_image: tuple[str, list[Finding], set[Package]]) -> None:
+    """What is accepted stands in images/scan-exceptions.toml with a reason; there is nothing yet."""
+    _, found, carried = project_image
+    assert found == []
+    assert len({each for each in carried if each.ecosystem == "Debian:12"}) >= 10
