@@ -142,16 +142,19 @@ def own_daemon(request: pytest.FixtureRequest, sandbox_image: str, tmp_path: Pat
     daemon.stop()
 
 
-@pytest.fixture(params=BACKENDS)
-def agents(request: pytest.FixtureRequest, sandbox_image: str, tmp_path: Path) -> Iterator[Daemon]:
-    """A sandboxd with two agent types beside the template for code."""
+@pytest.fixture(scope="module", params=BACKENDS)
+def agents(
+    request: pytest.FixtureRequest, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
+    """A sandboxd with two agent types beside the template for code; tests have tenants of their own."""
     agent = {**TEMPLATE, "image": sandbox_image, "warm": 0, "workspaces": True}
     templates = {
         "default": {**TEMPLATE, "image": sandbox_image, "warm": 1},
         "agent-a": agent,
         "agent-b": {**agent, "maximum": 1},
+        "impatient": {**agent, "start_timeout_seconds": 2},
     }
-    daemon = Daemon(tmp_path, templates, made=made_by(str(request.param), request))
+    daemon = Daemon(tmp_path_factory.mktemp("agents"), templates, made=made_by(str(request.param), request))
     daemon.start()
     yield daemon
     daemon.stop()

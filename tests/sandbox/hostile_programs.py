@@ -24,7 +24,7 @@ _HEADER = re.compile(r"# (achieves|at most|ends|timeout): (.*)")
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "attacks": {"ends": "exited 9", "timeout": "40"},
     "floods": {"ends": "exited 0", "timeout": "40"},
-    "overstayers": {"ends": "timed_out", "timeout": "3"},
+    "overstayers": {"ends": "timed_out", "timeout": "2"},
     "survivors": {"ends": "exited 0", "timeout": "40"},
 }
 _OWN_TESTS = frozenset(f"floods/{name}.python" for name in ("descriptors", "inodes", "runner_limits", "scratch"))

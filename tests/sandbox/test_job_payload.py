@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import struct
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from fleet_runtime.payload import MAXIMUM_FILES, Payload, PayloadError, decode, 
 from hypothesis import given
 from hypothesis import strategies as st
 from sandbox_daemon import PROJECT
+from unchecked_payload import NO_PATHS, payload_with
 
 PARTS = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
     lambda part: part not in {".", ".."} and not part.startswith("main.")
@@ -93,6 +95,29 @@ def test_a_path_that_breaks_a_rule_is_named_with_the_rule(paths: list[str], said
     assert any(said in problem.message for problem in problems), problems
     with pytest.raises(PayloadError):
         encode("python", "", None, dict.fromkeys(paths, b""))
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+def test_the_runner_refuses_a_path_that_the_api_would_not_have_passed_on(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API's check may one day be missed; a file outside the working directory must then still not be written."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    # Of both its caller makes a refusal.
+    with pytest.raises((RUNNER.JobError, OSError)):
+        RUNNER.Job(memoryview(payload_with(path))).write()
+    assert {each.name for each in tmp_path.rglob("*")} <= {"a", "b", "main.py"}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"x", b"\xff\xff\xff\xff", struct.pack(">I", 2) + b"{}", struct.pack(">I", 2) + b"[]", bytes(100)]
+)
+def test_the_runner_refuses_what_is_no_payload(payload: bytes) -> None:
+    """sandboxd passes payloads untouched, so the runner is the one who has to cope."""
+    with pytest.raises(RUNNER.JobError):
+        RUNNER.Job(memoryview(payload))
 
 
 def test_another_languages_main_file_is_an_ordinary_name() -> None:

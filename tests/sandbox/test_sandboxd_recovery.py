@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import docker
@@ -162,31 +163,38 @@ async def test_beyond_the_maximum_jobs_wait_and_then_are_refused(own_daemon: Dae
     assert (await long).reason == "killed"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"image": "sha256:" + "0" * 64}, {"docker": "is not on this host", "oci": "is not unpacked in"}),
-        ({"runtime": "no-such-runtime"}, {"docker": "is not registered with Docker", "oci": "FLEET_OCI_RUNTIMES"}),
-        ({"cpus": 1000.0}, {"docker": "this host has", "oci": "this host has"}),
-    ],
-)
-async def test_an_unusable_template_is_reported_and_its_jobs_refused(
-    own_daemon: Daemon, change: dict[str, object], said: dict[str, str]
-) -> None:
+UNUSABLE: Mapping[str, tuple[dict[str, object], dict[str, str]]] = {
+    "no-image": ({"image": "sha256:" + "0" * 64}, {"docker": "is not on this host", "oci": "is not unpacked in"}),
+    "no-runtime": (
+        {"runtime": "no-such-runtime"},
+        {"docker": "is not registered with Docker", "oci": "FLEET_OCI_RUNTIMES"},
+    ),
+    "too-large": ({"cpus": 1000.0}, {"docker": "this host has", "oci": "this host has"}),
+}
+"""By template: what is wrong with it, and what an operator must read."""
+
+
+async def test_an_unusable_template_is_reported_and_its_jobs_refused(own_daemon: Daemon) -> None:
     """An operator must read what to change, not find jobs waiting."""
-    expected = said["docker" if isinstance(own_daemon.made, DockerMade) else "oci"]
-    own_daemon.templates = {"default": {**own_daemon.templates["default"], **change}}
+    backend = "docker" if isinstance(own_daemon.made, DockerMade) else "oci"
+    good = own_daemon.templates["default"]
+    bad = {name: {**good, **change} for name, (change, _) in UNUSABLE.items()}
+    own_daemon.templates = {"default": good, **bad}
     own_daemon.start()
 
     async def reported() -> bool:
         count = await own_daemon.count()
-        return count is not None and not count.healthy and expected in (count.reason or "")
+        reason = (count.reason or "") if count is not None else ""
+        return all(f"template {name}: " in reason and said[backend] in reason for name, (_, said) in UNUSABLE.items())
 
-    await eventually(reported, 15, f"the reason to be reported: {own_daemon.log()}")
-    with pytest.raises(SandboxRefused) as refusal:
-        await own_daemon.run("bash", "true")
-    assert refusal.value.code == "start_failed"
-    assert expected in refusal.value.message
+    await eventually(reported, 15, f"the reasons to be reported: {own_daemon.log()}")
+    for name, (_, said) in UNUSABLE.items():
+        with pytest.raises(SandboxRefused) as refusal:
+            await own_daemon.run("bash", "true", template=name)
+        assert refusal.value.code == "start_failed"
+        assert said[backend] in refusal.value.message
+    # A template that nothing is wrong with goes on.
+    assert (await own_daemon.run("bash", "echo ok")).stdout == b"ok\n"
 
 
 async def test_an_image_without_a_runner_is_refused_with_its_reason(

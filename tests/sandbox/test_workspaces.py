@@ -18,16 +18,16 @@ COUNT = 'test ! -e on || echo two; touch on; sleep 0.3; rm on; echo x >> count; 
 
 
 async def work(
-    daemon: Daemon, command: str, tenant: str = "one", workspace: str | None = "app", template: str = "agent-a"
+    daemon: Daemon, command: str, tenant: str, workspace: str | None = "app", template: str = "agent-a"
 ) -> RunResult:
     """Run an agent's command as the API would have it run."""
     script = agent_script(command, None if workspace is None else FOLDER)
     return await daemon.run("bash", script, tenant=tenant, workspace=workspace, template=template)
 
 
-async def out(daemon: Daemon, command: str, **where: str) -> str:
+async def out(daemon: Daemon, command: str, tenant: str, **where: str) -> str:
     """What a command says that must succeed."""
-    result = await work(daemon, command, **where)
+    result = await work(daemon, command, tenant, **where)
     assert (result.reason, result.exit_code) == ("exited", 0), result
     return result.stdout.decode()
 
@@ -39,58 +39,67 @@ def mounts() -> str:
 
 async def test_a_workspace_outlives_sandboxes_and_sandboxd_and_is_its_tenants_alone(agents: Daemon) -> None:
     """Work that is gone is worthless, and work that another tenant can read is worse."""
-    assert await out(agents, "pwd; echo secret > f; mkdir d; chmod 700 d; echo more > d/f") == f"{FOLDER}\n"
-    assert await out(agents, "cat f d/f") == "secret\nmore\n"
-    assert await out(agents, "cat d/f", template="agent-b") == "more\n"
+    assert await out(agents, "pwd; echo secret > f; mkdir d; chmod 700 d; echo more > d/f", "one") == f"{FOLDER}\n"
+    assert await out(agents, "cat f d/f", "one") == "secret\nmore\n"
+    assert await out(agents, "cat d/f", "one", template="agent-b") == "more\n"
     for tenant, workspace in (("two", "app"), ("one", "app-2"), ("one-app", "x")):
-        assert await out(agents, "ls -A", tenant=tenant, workspace=workspace) == ""
+        assert await out(agents, "ls -A", tenant, workspace=workspace) == ""
     # Names that are the same once they are joined are still two workspaces.
-    await out(agents, "echo 1 > f", tenant="a-b", workspace="c")
-    assert await out(agents, "ls -A", tenant="a", workspace="b-c") == ""
+    await out(agents, "echo 1 > f", "a-b", workspace="c")
+    assert await out(agents, "ls -A", "a", workspace="b-c") == ""
     agents.send_signal(signal.SIGTERM)
+    assert agents.sandboxes() == set()
+    assert agents.fleet not in mounts()
     agents.start()
-    assert await out(agents, "cat f") == "secret\n"
+    assert await out(agents, "cat f", "one") == "secret\n"
 
 
 async def test_a_workspace_is_writable_and_executable_and_gives_no_more_rights_than_scratch(agents: Daemon) -> None:
     """A volume must not be the way round what every sandbox is held to."""
     options = await out(
-        agents, f"grep ' {FOLDER} ' /proc/self/mountinfo; id -u; stat -c %u .; grep NoNewPrivs /proc/self/status"
+        agents,
+        f"grep ' {FOLDER} ' /proc/self/mountinfo; id -u; stat -c %u .; grep NoNewPrivs /proc/self/status",
+        "rights",
     )
     assert options.splitlines()[1:] == ["10001", "10001", "NoNewPrivs:\t1"]
     if not isinstance(agents.made, DockerMade):
         assert {"nosuid", "nodev"} <= set(options.split()[5].split(","))
     # Where the mount itself does not say so, the missing capabilities and no_new_privs do.
     shell = "cp /usr/bin/id own-id; chmod 6755 own-id; ./own-id -u; mknod device b 8 0 2>&1 || echo none"
-    assert (await out(agents, shell)).splitlines() == ["10001", "mknod: device: Operation not permitted", "none"]
+    assert (await out(agents, shell, "rights")).splitlines() == [
+        "10001",
+        "mknod: device: Operation not permitted",
+        "none",
+    ]
 
 
 async def test_nothing_is_left_in_home_or_scratch_and_nothing_without_a_workspace(agents: Daemon) -> None:
     """What an agent leaves beside its workspace would reach the next one unseen."""
-    assert await out(agents, 'echo $HOME; echo "alias ls=x" > ~/.bashrc; touch /job/left /tmp/left') == "/tmp\n"
-    assert "left" not in await out(agents, "ls -A ~ /tmp /job")
-    result = await work(agents, "pwd; ls -A /workspace", workspace=None)
+    assert await out(agents, 'echo $HOME; echo "alias ls=x" > ~/.bashrc; touch /job/left /tmp/left', "home") == "/tmp\n"
+    assert "left" not in await out(agents, "ls -A ~ /tmp /job", "home")
+    result = await work(agents, "pwd; ls -A /workspace", "home", workspace=None)
     assert result.stdout == b"/job\n"
 
 
 async def test_two_jobs_never_have_one_workspace_at_once_whatever_the_queue_says(agents: Daemon) -> None:
     """A worker that lost its lease may not know yet when the next one has the job."""
-    jobs = [out(agents, COUNT, template="agent-a" if number % 2 else "agent-b") for number in range(4)]
+    jobs = [out(agents, COUNT, "counts", template="agent-a" if number % 2 else "agent-b") for number in range(4)]
     assert sorted(await asyncio.gather(*jobs)) == ["1\n", "2\n", "3\n", "4\n"]
 
 
 async def test_a_killed_sandboxd_leaves_nobody_in_a_workspace(agents: Daemon) -> None:
     """The job that is run again would meet itself, and a mount that stays would keep the workspace for ever."""
     started = asyncio.Event()
-    script = agent_script("echo begun >> f; sleep 60; echo ended >> f", FOLDER)
-    job = agents.run("bash", script, tenant="one", workspace="app", template="agent-a", started=started)
+    await out(agents, "echo begun > f", "killed")
+    script = agent_script("sleep 60; echo ended >> f", FOLDER)
+    job = agents.run("bash", script, tenant="killed", workspace="app", template="agent-a", started=started)
     running = asyncio.create_task(job)
     await asyncio.wait_for(started.wait(), 20)
     before = agents.sandboxes()
     agents.send_signal(signal.SIGKILL)
     await asyncio.gather(running, return_exceptions=True)
     agents.start()
-    assert await out(agents, "cat f") == "begun\n"
+    assert await out(agents, "cat f", "killed") == "begun\n"
 
     async def gone() -> bool:
         return not before & agents.sandboxes()
@@ -124,16 +133,59 @@ async def test_a_volume_that_is_not_the_workspaces_is_not_mounted(agents: Daemon
     """A name alone proves nothing: whoever runs this host may have a volume of that name."""
     if not isinstance(agents.made, DockerMade):
         return
-    name = Workspace("one", "app").volume(agents.fleet)
+    name = Workspace("taken", "app").volume(agents.fleet)
     volume = agents.made.client.volumes.create(name, labels={"agent-fleet.fleet": agents.fleet})
     try:
-        agents.templates = {"agent-a": {**agents.templates["agent-a"], "start_timeout_seconds": 2}}
-        agents.send_signal(signal.SIGTERM)
-        agents.start()
         with pytest.raises(SandboxRefused, match="is not this workspace's"):
-            await work(agents, "true")
+            await work(agents, "true", "taken", template="impatient")
     finally:
         volume.remove()
+
+
+LINKS = """
+ln -s / root; ln -s .. up; ln -s /proc/1/root first; ln -s /proc/1/cwd cwd; ln -s /proc/self/fd descriptors
+ln -s "$(grep ' /workspace ' /proc/self/mountinfo | cut -d ' ' -f 4)" host
+ln /etc/passwd hard 2>/dev/null && echo ACHIEVED hard link
+ls -A | wc -l | tr -d ' '
+"""
+THROUGH_LINKS = """
+for link in root up first cwd descriptors host ../../.. .. /proc/1/root/workspace/..; do
+    touch "$link/achieved" 2>/dev/null && [ "$link" != cwd ] && echo "ACHIEVED $link"
+done
+for file in root/etc/shadow first/etc/shadow host/../../*/*/secret host/../*/secret up/*/*/secret up/*/secret; do
+    grep -s secret $file
+done
+find / -name secret -not -path '/proc/*' 2>/dev/null
+"""
+THE_MOUNT_ITSELF = """
+umount /workspace 2>/dev/null && echo ACHIEVED umount
+mount --bind / /workspace 2>/dev/null && echo ACHIEVED bind
+mount -o remount,suid,dev /workspace 2>/dev/null && echo ACHIEVED remount
+rmdir /workspace 2>/dev/null && echo ACHIEVED removal
+chown 0:0 /workspace 2>/dev/null && echo ACHIEVED owner
+mkfifo pipe && chmod 0 /workspace
+"""
+
+
+async def test_a_hostile_workspace_leads_nowhere_for_its_own_tenant_or_the_next(agents: Daemon) -> None:
+    """What one job leaves is where the next one stands: a link that anybody followed outside would be a way out."""
+    await out(agents, "echo secret > secret", "victim")
+    links = await out(agents, LINKS, "links")
+    assert links == "6\n"
+    for template in ("agent-a", "agent-b"):
+        assert await out(agents, THROUGH_LINKS + "echo MARKER", "links", template=template) == "MARKER\n"
+    assert await out(agents, THE_MOUNT_ITSELF + "echo MARKER", "links") == "MARKER\n"
+    # It has locked out nobody but itself, and sandboxd not at all.
+    locked = await work(agents, "echo MARKER", "links")
+    assert (locked.reason, locked.exit_code) == ("exited", 126)
+    opened = await agents.run(
+        "bash", "chmod 700 /workspace; ls /workspace | wc -l", tenant="links", workspace="app", template="agent-a"
+    )
+    assert opened.stdout.split() == [b"7"]
+    assert await out(agents, "cat secret; ls -A", "victim") == "secret\nsecret\n"
+    agents.send_signal(signal.SIGKILL)
+    agents.start()
+    assert await out(agents, "cat secret", "victim") == "secret\n"
 
 
 def test_no_hook_or_program_of_a_repository_runs_by_itself(tmp_path: Path) -> None:
