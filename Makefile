@@ -10,11 +10,15 @@ CONFIG ?=
 ROLE ?=
 TEAM ?=
 TESTS ?=
+# BUNDLE=path: `make up` and `make cluster-images` install from what `make bundle` wrote, without a network. CLUSTER=yes:
+# a bundle also has what `make cluster` starts.
+BUNDLE ?=
+CLUSTER ?=
 # FORCE=yes: `make down` also removes a running fleet that another checkout deployed, and forgets one whose cluster is
 # gone.
 FORCE ?=
 # In the environment and not on the engine's command line, where a quote in a value would be the shell's.
-export STACK CONFIG ROLE TEAM
+export STACK CONFIG ROLE TEAM BUNDLE CLUSTER
 
 python := .venv/bin/python
 engine := $(python) -m engine
@@ -82,6 +86,10 @@ images: environment ## Build and verify all images, with SBOM and provenance; RE
 .PHONY: images-key
 images-key: environment ## Make a pair of keys to sign images with, as cosign makes it: KEY=path
 	@$(engine) images-key
+
+.PHONY: bundle
+bundle: environment ## Write one archive with all that an install without a network needs (images by VERSION=dev)
+	@$(engine) bundle
 
 .PHONY: compose
 compose: environment ## Write compose.yaml anew from the fleet's workloads

@@ -58,14 +58,20 @@ def cli() -> None:
     """Deploys and runs the fleet; see `make`."""
 
 
+_bundle_option = click.option(
+    "--bundle", envvar="BUNDLE", type=click.Path(path_type=Path), help="Install from this archive, without a network."
+)
+
+
 @cli.command()
 @_stack_option
 @_config_option
-def up(stack: str, settings: Path | None) -> None:
+@_bundle_option
+def up(stack: str, settings: Path | None, bundle: Path | None) -> None:
     """Deploy a stack and run a first job."""
     from engine.commands.up import up as run
 
-    run(_session(stack), settings)
+    run(_session(stack), settings, bundle)
 
 
 @cli.command()
@@ -151,11 +157,12 @@ def cluster_down() -> None:
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The cluster's; as kubectl chooses."
 )
 @click.option("--context", default=None, help="The context in it; the current one if not given.")
-def cluster_images(stack: str, kubeconfig: Path | None, context: str | None) -> None:
+@_bundle_option
+def cluster_images(stack: str, kubeconfig: Path | None, context: str | None, bundle: Path | None) -> None:
     """Give an existing cluster's nodes the images that this machine's Docker has."""
     from engine.commands.cluster_images import cluster_images as run
 
-    run(_session(stack), kubeconfig, context)
+    run(_session(stack), kubeconfig, context, bundle)
 
 
 @cli.command()
@@ -187,6 +194,14 @@ def scan(image: str, version: str, osv: Path | None, only_configuration: bool) -
 
     if not run(image, version or "dev", osv, only_configuration=only_configuration):
         sys.exit(1)
+
+
+@cli.command("bundle")
+def write_bundle() -> None:
+    """Write one archive with everything that an install needs."""
+    from engine.commands.bundle import bundle as run
+
+    run(_session("local"), os.environ)
 
 
 @cli.command("compose")

@@ -27,9 +27,13 @@ wanted=$(
     { printf '%s %s\n' "$uv_version" "$root"; cat "$root/uv.lock" "$root/pyproject.toml" "$root"/client/pyproject.toml \
         "$root"/components/pyproject.toml "$root"/images/runtime/pyproject.toml; } | cksum
 )
-if [ -x "$environment/bin/python" ] && [ -x "$environment/bin/uv" ] && [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then
-    exit 0
-fi
+# One made from a bundle has all but what tests need.
+ready() {
+    [ -x "$environment/bin/python" ] && [ -x "$environment/bin/uv" ] || return 1
+    found=$(cat "$stamp" 2>/dev/null || true)
+    [ "$found" = "$wanted" ] || [ "$found" = "$wanted bundle" ]
+}
+if ready; then exit 0; fi
 
 # A python3 that will do: the one on PATH first, then by name. A virtual environment's own Python is as good as any.
 python=
@@ -72,9 +76,7 @@ done
 printf '%s\n' "$$" > "$lock/pid"
 trap 'rm -rf "$lock"' EXIT
 trap 'exit 130' INT TERM HUP
-if [ -x "$environment/bin/python" ] && [ -x "$environment/bin/uv" ] && [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then
-    exit 0
-fi
+if ready; then exit 0; fi
 
 network_failed() {
     reason=$(grep -iE 'error|failed|could not|no matching' "$log" | tail -n 1)
@@ -84,10 +86,17 @@ network_failed() {
         "are known (SSL_CERT_FILE) if a proxy inspects TLS. Then run the command again: what has been downloaded is kept."
 }
 
+# BUNDLE: everything comes from that archive, checked before anything is changed, and nothing from a network.
+bundle=
+if [ -n "${BUNDLE:-}" ]; then
+    bundle=$("$python" "$root/engine/bundle/archive.py" "$BUNDLE" "$root") || exit 1
+    export PIP_NO_INDEX=1 PIP_FIND_LINKS="$bundle/wheels" PIP_CONFIG_FILE=/dev/null
+fi
+
 # uv, in an environment of its own: no --user, no --break-system-packages (PEP 668 stays respected).
 if ! "$tools/bin/uv" --version >/dev/null 2>&1; then
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        if [ -z "$bundle" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
             package="python3-venv"
             [ "$python" = "$(command -v python3 2>/dev/null || true)" ] || package="$(basename "$python")-venv"
             say "Python has no venv module: installing $package with apt-get (you are root)."
@@ -99,7 +108,7 @@ if ! "$tools/bin/uv" --version >/dev/null 2>&1; then
                 "On Debian or Ubuntu: sudo apt-get install python3-venv. Then run the command again."
         fi
     fi
-    say "Installing uv $uv_version from PyPI (20 MB) under $tools."
+    say "Installing uv $uv_version from ${bundle:+the bundle, not }PyPI (20 MB) under $tools."
     rm -rf "$tools.part"
     "$python" -m venv "$tools.part" > "$log" 2>&1 || fail "python3 -m venv failed: $(tail -n 1 "$log")" "The whole output is in $log."
     "$tools.part/bin/python" -m pip install --disable-pip-version-check --no-input "uv==$uv_version" > "$log" 2>&1 || network_failed
@@ -127,6 +136,23 @@ if [ -d "$environment" ] && ! "$environment/bin/python" -c '' 2>/dev/null; then
     rm -rf "$environment"
 fi
 rm -f "$stamp"
+if [ -n "$bundle" ]; then
+    say "Installing the project's Python packages into .venv from the bundle."
+    from_bundle() { "$tools/bin/uv" pip install --offline --no-config --no-index --find-links "$bundle/wheels" --no-deps --no-progress --python "$environment/bin/python" "$@"; }
+    cd "$root"
+    {
+        "$tools/bin/uv" venv --offline --no-config --allow-existing --python "$python" "$environment" &&
+            "$tools/bin/uv" export --quiet --frozen --offline --no-dev --no-emit-workspace --no-annotate --no-header \
+                --package agent-fleet-project --package agent-fleet-client --output-file "$environment/bundle-requirements.txt" &&
+            from_bundle --require-hashes -r "$environment/bundle-requirements.txt" &&
+            from_bundle -e components -e client
+    } > "$log" 2>&1 || fail "The bundle's Python packages could not be installed: $(grep -iE 'error|no matching|hash|×|because' "$log" | tail -n 1)" \
+        "The whole output is in $log. Is the bundle for this Python ($version) and this commit? README.md in it says."
+    ln -sf "$tools/bin/uv" "$environment/bin/uv"
+    printf '%s bundle' "$wanted" > "$stamp"
+    say "The Python environment is ready."
+    exit 0
+fi
 say "Installing the project's Python packages into .venv (about 400 MB on the first run; minutes on a slow network)."
 cd "$root"
 env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$environment" "$tools/bin/uv" sync --frozen --python "$python" --no-progress > "$log" 2>&1 || network_failed

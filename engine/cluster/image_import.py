@@ -6,7 +6,7 @@ For clusters without a registry that they can pull from. Which kind of cluster i
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -16,6 +16,7 @@ import docker
 import yaml
 from docker.errors import DockerException, ImageNotFound
 
+from engine import docker_daemon
 from engine.cluster import containers
 from engine.cluster.layout import Layout
 from engine.errors import UserFacingError
@@ -97,8 +98,8 @@ def _import(command: Sequence[str], archive: bytes, where: str) -> None:
         raise UserFacingError(f"The images could not be given to {where}: {said[0]}", "Is the cluster running?")
 
 
-def _nodes(client: docker.DockerClient, label: str) -> list[str]:
-    return [container.name or "" for container in client.containers.list(filters={"label": label})]
+def _nodes(label: str) -> list[str]:
+    return [container.name or "" for container in docker_daemon.connect().containers.list(filters={"label": label})]
 
 
 def _into_containers(nodes: Sequence[str], command: Sequence[str], archive: bytes, cluster: str) -> None:
@@ -145,12 +146,32 @@ def import_images(
             archive = b"".join(client.images.get(name).save(named=name))
         except DockerException as error:
             raise UserFacingError(f"Docker could not save {name}: {error}", "") from error
-        if found.kind is Kind.OWN:
-            containers.import_archive(own, archive)
-        elif found.kind is Kind.K3S:
-            _import([shutil.which("k3s") or "k3s", *_K3S], archive, "k3s")
-        elif found.kind is Kind.K3D:
-            _into_containers(_nodes(client, f"k3d.cluster={found.name}"), _K3S, archive, found.name)
-        else:
-            _into_containers(_nodes(client, f"io.x-k8s.kind.cluster={found.name}"), _CONTAINERD, archive, found.name)
+        _give(found, own, archive)
     return names
+
+
+def import_archives(
+    archives: Mapping[str, tuple[str, Callable[[], bytes]]], found: Target, own: Layout, report: Report
+) -> dict[str, str]:
+    """Import images that are archives already, one at a time; their names by what they are. No Docker is needed."""
+    for name, read in archives.values():
+        report(f"Importing {name} into {found.name}.")
+        if found.kind is Kind.MINIKUBE:
+            _import(["minikube", "image", "load", "-"], read(), "minikube")
+        elif found.kind is Kind.DOCKER_DESKTOP:
+            _import(["docker", "load", "--quiet"], read(), "Docker Desktop")
+        else:
+            _give(found, own, read())
+    return {image: name for image, (name, _) in archives.items()}
+
+
+def _give(found: Target, own: Layout, archive: bytes) -> None:
+    """An archive into every node that is containerd's."""
+    if found.kind is Kind.OWN:
+        containers.import_archive(own, archive)
+    elif found.kind is Kind.K3S:
+        _import([shutil.which("k3s") or "k3s", *_K3S], archive, "k3s")
+    elif found.kind is Kind.K3D:
+        _into_containers(_nodes(f"k3d.cluster={found.name}"), _K3S, archive, found.name)
+    else:
+        _into_containers(_nodes(f"io.x-k8s.kind.cluster={found.name}"), _CONTAINERD, archive, found.name)

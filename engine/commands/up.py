@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine import configuration, convergence, first_job
+from engine import configuration, convergence, docker_daemon, first_job
+from engine.bundle.install import open_bundle
 from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.pulumi_cli import PulumiCli
@@ -17,9 +18,13 @@ from engine.targets.target import Entrance, Place
 _EXAMPLE = "examples/jobs/what_a_job_sees.py"
 
 
-def up(session: Session, settings_file: Path | None) -> None:
-    """Deploy the stack and prove that it works."""
+def up(session: Session, settings_file: Path | None, bundle: Path | None = None) -> None:
+    """Deploy the stack and prove that it works. With a bundle nothing comes from a network."""
     source = configuration.source(session.paths, session.stack, settings_file)
+    opened = None
+    if bundle is not None:
+        opened = open_bundle(bundle, say)
+        source = settings_file = opened.settings(session.paths, session.stack, source)
     settings = configuration.fleet_settings(source)
     configuration.check(session.paths, session.stack, source)
     target = choice.of_settings(session, settings)
@@ -27,7 +32,12 @@ def up(session: Session, settings_file: Path | None) -> None:
         place = target.reach()
         place.refuse_foreign_fleet(session.state)
         place.check_before(settings)
-        target.prepare_images(place)
+        if opened is None:
+            target.prepare_images(place)
+        else:
+            opened.install_programs(session.paths, say)
+            if settings.get("architecture") != "cluster":
+                opened.load_images(docker_daemon.connect(600), say)
         cli = target.engine("up")
         target.occupy()
         configuration.copy(session.paths, session.stack, settings_file)

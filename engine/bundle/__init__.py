@@ -1,0 +1,1 @@
+"""The air-gapped bundle: one archive with everything that an install needs, and the install from it."""

@@ -1,0 +1,124 @@
+"""The images of a bundle: saved from this machine's Docker, and loaded into another's."""
+
+import gzip
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+from engine.bundle.writing import Staging
+from engine.errors import UserFacingError
+from engine.image_family import record
+from engine.paths import PROJECT
+from engine.report import Report
+
+KIND = "image"
+NEEDED = ("runtime", "sandbox", "postgres", "redis")
+"""What every fleet runs on; the rest of the family is in a bundle where this machine has it."""
+_EVIDENCE = "evidence"
+_EVIDENCE_FILES = 1 << 22
+"""A larger file beside an image is not about it but of it."""
+_COMPRESSION = 1
+"""The largest part of what can be saved, at the speed of a disk."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image that this machine's Docker has."""
+
+    name: str
+    id: str
+    bytes: int
+    digest: str
+    """As a registry names it; empty where `make images` did not write it down for this very image."""
+
+    @property
+    def reference(self) -> str:
+        """Its name by its own content, which clusters' nodes know it by."""
+        return f"{PROJECT}/{self.name}:{self.id.removeprefix('sha256:')[:12]}"
+
+
+def find(client: docker.DockerClient, names: Iterable[str], tag: str) -> list[Found]:
+    """The images of this tag; raises UserFacingError where one that every fleet needs is not there."""
+    found: list[Found] = []
+    missing: list[str] = []
+    for name in names:
+        try:
+            image = client.images.get(f"{PROJECT}/{name}:{tag}")
+        except ImageNotFound:
+            missing += [name] if name in NEEDED else []
+            continue
+        kept = record.read(record.folder(name))
+        same = kept is not None and kept.image_id == image.id
+        found.append(Found(name, str(image.id), int(image.attrs["Size"]), kept.digest if kept and same else ""))
+    if missing:
+        raise UserFacingError(
+            f"This machine's Docker has no image {PROJECT}/{missing[0]}:{tag}.",
+            f"Build what is missing: make images ONLY={','.join(missing)} VERSION={tag}. VERSION names the tag of the "
+            "images that go into the bundle; dev if not given.",
+        )
+    return found
+
+
+def add(client: docker.DockerClient, staging: Staging, images: Iterable[Found], report: Report) -> None:
+    """Each image as an entry, and beside it what `make images` wrote about it: SBOM, provenance, signatures."""
+    for image in images:
+        report(f"  {image.name} ({image.bytes / 1e6:.0f} MB unpacked)")
+
+        def save(part: Path, image: Found = image) -> None:
+            held = client.images.get(image.id)
+            held.tag(*image.reference.split(":"))
+            with gzip.GzipFile(part, "wb", compresslevel=_COMPRESSION, mtime=0) as packed:
+                for chunk in held.save(named=image.reference):
+                    packed.write(chunk)
+
+        about = {"image": image.name, "id": image.id, "reference": image.reference, "digest": image.digest}
+        staging.add(f"images/{image.name}.tar.gz", KIND, save, f"{image.id}-{_COMPRESSION}", **about)
+        if not image.digest:
+            continue
+        folder = record.folder(image.name)
+        for file in sorted(folder.iterdir()):
+            if file.is_file() and file.stat().st_size <= _EVIDENCE_FILES:
+                staging.add_file(f"images/{image.name}/{file.name}", _EVIDENCE, file, image=image.name)
+
+
+def load(client: docker.DockerClient, folder: Path, entries: Mapping[str, Mapping[str, Any]], report: Report) -> None:
+    """Give Docker the images that it lacks; raises UserFacingError where one does not become what it is listed as."""
+    for path, entry in entries.items():
+        if entry["kind"] != KIND or _has(client, entry["id"]):
+            continue
+        report(f"  {entry['image']} ({entry['bytes'] / 1e6:.0f} MB)")
+        try:
+            with (folder / path).open("rb") as packed:
+                client.images.load(packed)
+        except DockerException as error:
+            raise UserFacingError(f"Docker could not load {path}: {error}", "Is its disk full?") from error
+        if not _has(client, entry["id"]):
+            raise UserFacingError(
+                f"Docker loaded {path} under another id than {entry['id']}.",
+                "It keeps images in another form (its containerd image store): turn that off, or install online.",
+            )
+
+
+def unpacked_archive(folder: Path, path: str) -> bytes:
+    """An image's archive as containerd reads it."""
+    with gzip.open(folder / path) as packed:
+        return packed.read()
+
+
+def free_bytes(client: docker.DockerClient) -> int | None:
+    """What is free on Docker's disk; None where that is in a machine of its own."""
+    root = Path(client.info().get("DockerRootDir") or "/nowhere")
+    return shutil.disk_usage(root).free if root.exists() else None
+
+
+def _has(client: docker.DockerClient, image_id: str) -> bool:
+    try:
+        client.images.get(image_id)
+    except ImageNotFound:
+        return False
+    return True
