@@ -46,7 +46,7 @@ def images(session: Session, variables: Mapping[str, str]) -> None:
             unpushed = " Nothing was pushed." if request.push else ""
             raise UserFacingError("\n".join(errors), f"These images must not be used.{unpushed}")
         if request.push:
-            _push(production, outcomes)
+            push(production, outcomes)
     say(_closing(request, outcomes))
 
 
@@ -80,7 +80,8 @@ def produce(production: Production) -> list[Outcome]:
         return [each.result() for each in running]
 
 
-def _push(production: Production, outcomes: list[Outcome]) -> None:
+def push(production: Production, outcomes: list[Outcome]) -> None:
+    """Push images that all passed, with their signatures; raises UserFacingError for the first that does not arrive."""
     request = production.request
     registry = Registry(request.registry)
     step = [each for each in pipeline_steps.STEPS if each.number == "G3.12"]

@@ -16,7 +16,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from engine.errors import UserFacingError
-from engine.image_family.oci_layout import IMAGE_KIND, MANIFEST, Layout
+from engine.image_family.oci_layout import IMAGE_KIND, INDEX, MANIFEST, Layout
 from engine.image_family.signatures import TAG_ENDINGS
 
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 300.0
@@ -46,6 +46,14 @@ class Registry:
         """The digest of what a tag or digest names there; None when there is nothing of it."""
         answer = self._ask("HEAD", f"/v2/{repository}/manifests/{reference}", {"Accept": MANIFEST}, scope=repository)
         return answer.headers.get("Docker-Content-Digest") if answer.status == 200 else None
+
+    def content(self, repository: str, place: str) -> bytes | None:
+        """What is there at `manifests/<tag or digest>` or `blobs/<digest>`; None when there is nothing of it."""
+        accepted = {"Accept": f"{MANIFEST}, {INDEX}"}
+        answer = self._ask("GET", f"/v2/{repository}/{place}", accepted, scope=repository)
+        if answer.status not in (200, 404):
+            raise self._refused(f"answers {answer.status} when asked for {repository}/{place}", answer)
+        return answer.data if answer.status == 200 else None
 
     def push(self, repository: str, version: str, layout: Layout) -> str:
         """Push the image and its signatures; return its digest. What the registry has already is not sent again.
@@ -133,7 +141,9 @@ class Registry:
 
     def _login(self) -> tuple[str, str] | None:
         found = cast("dict[str, str] | None", docker.auth.resolve_authconfig(docker.auth.load_config(), self.host))
-        return (found["Username"], found["Password"]) if found and found.get("Username") else None
+        # From its file docker's library gives other names than from a credential helper.
+        login = {name.lower(): value for name, value in (found or {}).items()}
+        return (login["username"], login["password"]) if login.get("username") else None
 
     def _refused(self, what: str, answer: Any) -> UserFacingError:
         try:
