@@ -142,6 +142,10 @@ lint: environment ## What is checked before any test: format, lint, types, scrip
 scan: environment ## Look for secrets, vulnerable packages and faults in images, Dockerfiles, workflows; IMAGE=, OSV=folder
 	@$(engine) scan
 
+.PHONY: promote
+promote: environment ## Give stack TO the digests of stack FROM, verified: FROM=staging TO=prod KEY=cosign.pub [DRY_RUN=1]
+	@$(engine) promote
+
 .PHONY: settings-reference
 settings-reference: environment ## Write docs/settings.md and its JSON Schema anew
 	@$(python) -m settings.reference --write

@@ -214,6 +214,18 @@ def compose(check: bool) -> None:
         sys.exit(1)
 
 
+@cli.command()
+@click.option("--from", "origin", default="", envvar="FROM", help="A stack, a release's JSON file, or images.")
+@click.option("--to", "target", default="", envvar="TO", help="The stack whose settings get the digests.")
+@click.option("--key", default=None, envvar="KEY", type=click.Path(path_type=Path), help="The public key that signed.")
+@click.option("--dry-run", is_flag=True, envvar="DRY_RUN", help="Verify and show, and write nothing.")
+def promote(origin: str, target: str, key: Path | None, dry_run: bool) -> None:
+    """Write the verified digests of one stack into the next one's settings."""
+    from engine.commands.promote import promote as run
+
+    run(Paths(), origin, target, key, dry_run=dry_run)
+
+
 def _log_unexpected() -> Path:
     path = Paths().logs / "unexpected-error.log"
     path.parent.mkdir(parents=True, exist_ok=True)

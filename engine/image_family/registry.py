@@ -78,7 +78,7 @@ class Registry:
                 f"{self.host}/{repository}:{version} is {found} after the push of {image['digest']}.",
                 "Somebody else pushes this tag, or the registry rewrites images: give another VERSION or REGISTRY.",
             )
-        return found
+        return str(found)
 
     def _push_blob(self, repository: str, file: Path, digest: str) -> None:
         if self._ask("HEAD", f"/v2/{repository}/blobs/{digest}", scope=repository).status == 200:
