@@ -87,16 +87,16 @@ network_failed() {
 }
 
 # BUNDLE: everything comes from that archive, checked before anything is changed, and nothing from a network.
-bundle=
+unpacked=
 if [ -n "${BUNDLE:-}" ]; then
-    bundle=$("$python" "$root/engine/bundle/archive.py" "$BUNDLE" "$root") || exit 1
-    export PIP_NO_INDEX=1 PIP_FIND_LINKS="$bundle/wheels" PIP_CONFIG_FILE=/dev/null
+    unpacked=$("$python" "$root/engine/bundle/archive.py" "$BUNDLE" "$root") || exit 1
+    export PIP_NO_INDEX=1 PIP_FIND_LINKS="$unpacked/wheels" PIP_CONFIG_FILE=/dev/null
 fi
 
 # uv, in an environment of its own: no --user, no --break-system-packages (PEP 668 stays respected).
 if ! "$tools/bin/uv" --version >/dev/null 2>&1; then
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        if [ -z "$bundle" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        if [ -z "$unpacked" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
             package="python3-venv"
             [ "$python" = "$(command -v python3 2>/dev/null || true)" ] || package="$(basename "$python")-venv"
             say "Python has no venv module: installing $package with apt-get (you are root)."
@@ -108,7 +108,9 @@ if ! "$tools/bin/uv" --version >/dev/null 2>&1; then
                 "On Debian or Ubuntu: sudo apt-get install python3-venv. Then run the command again."
         fi
     fi
-    say "Installing uv $uv_version from ${bundle:+the bundle, not }PyPI (20 MB) under $tools."
+    from=PyPI
+    [ -z "$unpacked" ] || from="the bundle"
+    say "Installing uv $uv_version from $from (20 MB) under $tools."
     rm -rf "$tools.part"
     "$python" -m venv "$tools.part" > "$log" 2>&1 || fail "python3 -m venv failed: $(tail -n 1 "$log")" "The whole output is in $log."
     "$tools.part/bin/python" -m pip install --disable-pip-version-check --no-input "uv==$uv_version" > "$log" 2>&1 || network_failed
@@ -136,18 +138,22 @@ if [ -d "$environment" ] && ! "$environment/bin/python" -c '' 2>/dev/null; then
     rm -rf "$environment"
 fi
 rm -f "$stamp"
-if [ -n "$bundle" ]; then
+if [ -n "$unpacked" ]; then
     say "Installing the project's Python packages into .venv from the bundle."
-    from_bundle() { "$tools/bin/uv" pip install --offline --no-config --no-index --find-links "$bundle/wheels" --no-deps --no-progress --python "$environment/bin/python" "$@"; }
+    from_bundle() {
+        "$tools/bin/uv" pip install --offline --no-config --no-index --find-links "$unpacked/wheels" --no-deps --no-progress \
+            --python "$environment/bin/python" "$@"
+    }
     cd "$root"
+    requirements="$environment/bundle-requirements.txt"
     {
         "$tools/bin/uv" venv --offline --no-config --allow-existing --python "$python" "$environment" &&
             "$tools/bin/uv" export --quiet --frozen --offline --no-dev --no-emit-workspace --no-annotate --no-header \
-                --package agent-fleet-project --package agent-fleet-client --output-file "$environment/bundle-requirements.txt" &&
-            from_bundle --require-hashes -r "$environment/bundle-requirements.txt" &&
+                --package agent-fleet-project --package agent-fleet-client --output-file "$requirements" &&
+            from_bundle --require-hashes -r "$requirements" &&
             from_bundle -e components -e client
-    } > "$log" 2>&1 || fail "The bundle's Python packages could not be installed: $(grep -iE 'error|no matching|hash|×|because' "$log" | tail -n 1)" \
-        "The whole output is in $log. Is the bundle for this Python ($version) and this commit? README.md in it says."
+    } > "$log" 2>&1 || fail "The bundle's Python packages could not be installed: $(tail -n 1 "$log")" \
+        "The whole output is in $log. README.md in the bundle says which Python it is for; this is $version."
     ln -sf "$tools/bin/uv" "$environment/bin/uv"
     printf '%s bundle' "$wanted" > "$stamp"
     say "The Python environment is ready."

@@ -70,8 +70,9 @@ def add(client: docker.DockerClient, staging: Staging, images: Iterable[Found], 
         report(f"  {image.name} ({image.bytes / 1e6:.0f} MB unpacked)")
 
         def save(part: Path, image: Found = image) -> None:
-            held = client.images.get(image.id)
-            held.tag(*image.reference.split(":"))
+            client.images.get(image.id).tag(*image.reference.split(":"))
+            # By its new name: the library asks whether the image that it has in hand has that.
+            held = client.images.get(image.reference)
             with gzip.GzipFile(part, "wb", compresslevel=_COMPRESSION, mtime=0) as packed:
                 for chunk in held.save(named=image.reference):
                     packed.write(chunk)
