@@ -17,6 +17,7 @@ from agent_fleet import (
     SandboxEgressArgs,
 )
 
+from architectures.agent_images import agent_image
 from architectures.budgets import budget_args
 from architectures.host_certificates import ca_bundle
 from settings.agent_model import HostAgent
@@ -99,7 +100,7 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
     if settings.sandbox.cpu_seconds is not None:
         args["sandbox"]["cpu_seconds"] = settings.sandbox.cpu_seconds
     if settings.agents:
-        args["agents"] = {name: _agent(name, agent) for name, agent in settings.agents.items()}
+        args["agents"] = {name: _agent(fleet, settings, name, agent) for name, agent in settings.agents.items()}
     if settings.sandbox.egress.domains:
         args["egress"] = _egress(settings)
     if settings.telemetry.otlp_endpoint is not None:
@@ -111,7 +112,7 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
     return Deployment(url=service.url, api_key=service.api_key)
 
 
-def _agent(name: str, agent: HostAgent) -> HostAgentArgs:
+def _agent(fleet: str, settings: Settings, name: str, agent: HostAgent) -> HostAgentArgs:
     args: HostAgentArgs = {
         "memory_mebibytes": agent.memory_mebibytes,
         "cpus": agent.cpus,
@@ -124,6 +125,10 @@ def _agent(name: str, agent: HostAgent) -> HostAgentArgs:
         args["workspace_mebibytes"] = agent.workspace_mebibytes
     if agent.image is not None:
         args["image"] = PulledImage(f"agent-{name}", {"reference": agent.image}).reference
+    elif agent.toolchain is not None:
+        args["image"] = agent_image(fleet, settings, name, agent)
+    if agent.hardened:
+        args["shell"] = False
     return args
 
 

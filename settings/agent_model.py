@@ -1,15 +1,30 @@
 """The agent types of one Docker host: what runs an agent's job, and how many at once."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from settings.values import ImageByDigest, Number, Section, Text, WholeNumber
+
+Toolchain = Literal["python", "node", "rust", "full"]
+PythonTool = Literal["bandit", "coverage", "hypothesis", "mypy", "pip", "pytest", "ruff"]
+"""Each is a list in images/agent/tools."""
 
 
 class HostAgent(Section):
     """One agent type: its sandboxes, each made for one job, and a worker of its own. Its jobs may name a workspace."""
 
     image: ImageByDigest | None = None
-    """The image of its sandboxes, built from the fleet's sandbox image, whose runner it needs. Left out: that image."""
+    """The image of its sandboxes, built from the fleet's sandbox image or from one of images/agent: it needs their
+    runner. Left out: what `toolchain` says, or else the sandbox image."""
+    toolchain: Toolchain | None = None
+    """Build the image of its sandboxes from images/agent, with this in it: `python` (and `tools`), `node` (with npm and
+    the Claude Code CLI), `rust` (a tool from crates.io) or `full` (all of them)."""
+    hardened: bool = False
+    """The image without shell, package manager, git and the CLI. Jobs of this type then give `command` as a list. With
+    `image` it says that the image is such a one."""
+    tools: tuple[PythonTool, ...] | None = None
+    """What is installed in the image of toolchain `python` or `full`. Left out: pytest, ruff and bandit."""
     memory_mebibytes: WholeNumber = Field(default=512, ge=64, le=1_048_576)
     """Memory of one sandbox, its scratch space included; a workspace is on disk and not counted. There is no swap."""
     cpus: Number = Field(default=0.5, ge=0.1, le=256)
@@ -21,5 +36,8 @@ class HostAgent(Section):
     prompt_command: tuple[Text, ...] = ()
     """The program and its arguments that a job's `prompt` is given to, on standard input. Have it read no configuration
     from the workspace: an earlier job may have left it there. Left out: jobs of this type come with `command`."""
+    workspace_mebibytes: WholeNumber | None = Field(default=None, ge=1, le=1_073_741_824)
+    """Size of a workspace above which the API refuses further jobs that name it, as measured after each job. None is
+    stopped while it writes. Left out: no limit."""
     egress: bool = False
     """Whether its jobs may reach what `fleet.sandbox.egress` allows."""

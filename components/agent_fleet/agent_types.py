@@ -7,7 +7,7 @@ import pulumi
 
 from agent_fleet.execution_args import HostAgentArgs, SandboxArgs
 from agent_fleet.inputs import json_text
-from agent_fleet.sandbox_spec import SandboxSpec
+from agent_fleet.sandbox_spec import MEBIBYTE, SandboxSpec
 
 
 def agent_template(agent_type: str) -> str:
@@ -42,6 +42,8 @@ def agents_variable(agents: Mapping[str, HostAgentArgs]) -> Mapping[str, pulumi.
             "agent_type": name,
             "template": agent_template(name),
             "prompt_command": list(agent.get("prompt_command", [])),
+            **({} if agent.get("shell", True) else {"shell": False}),
+            **({"workspace_bytes": agent["workspace_mebibytes"] * MEBIBYTE} if "workspace_mebibytes" in agent else {}),
         }
         for name, agent in agents.items()
     ]

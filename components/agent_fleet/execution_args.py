@@ -105,6 +105,8 @@ class HostAgentArgs(TypedDict):
 
     image: NotRequired[pulumi.Input[str]]
     """The image of its sandboxes, by its content; it has the sandbox image's runner. Default: the sandbox image."""
+    shell: NotRequired[bool]
+    """Whether that image has one. Default: it has. Without it the API takes no command that is a text."""
     memory_mebibytes: pulumi.Input[int]
     """Memory of one sandbox, its scratch space included."""
     cpus: pulumi.Input[float]
@@ -115,6 +117,8 @@ class HostAgentArgs(TypedDict):
     """Jobs of this type at once. A plain number, like a worker's concurrency."""
     prompt_command: NotRequired[Sequence[pulumi.Input[str]]]
     """The program and its arguments that a prompt is given to, on standard input. Default: it takes no prompts."""
+    workspace_mebibytes: NotRequired[int]
+    """Size above which a workspace gets no further job. Default: none."""
     egress: NotRequired[bool]
     """Whether its jobs may go where the service's `egress` says. Default: nowhere."""
 

@@ -1,7 +1,9 @@
 """Agent types of a Docker host: their settings, and what API, workers and sandboxd are told of them."""
 
 import json
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from fleet_runtime.config import ApiSettings, WorkerSettings
@@ -10,8 +12,10 @@ from recording import FLEET, Deploy, Recording, digest
 from stack_settings import read
 from test_posture import environment
 
+from settings.agent_model import PythonTool, Toolchain
 from settings.problems import SettingsError
 
+PROJECT = Path(__file__).parent.parent.parent
 IMAGE = "registry.example/agents/coder@sha256:" + "c" * 64
 CODER: dict[str, Any] = {
     "image": IMAGE,
@@ -20,6 +24,7 @@ CODER: dict[str, Any] = {
     "prompt_command": ["claude", "--print"],
     "egress": True,
 }
+BY_DIGEST = {"digests": dict.fromkeys(("runtime", "sandbox", "postgres"), IMAGE)}
 EGRESS = {"egress": {"domains": ["api.example.com"]}}
 
 
@@ -88,6 +93,12 @@ def test_without_agent_types_nothing_is_said_of_them(fleet: Recording) -> None:
         ({"agents": {"a": {"prompt_command": [" "]}}}, "agents.a.prompt_command", "names no program"),
         ({"agents": {"a": {"image": "mine:latest"}}}, "agents.a.image", "digest"),
         ({"agents": {"A": {}}}, "agents", "small letters"),
+        ({"agents": {"a": {"toolchain": "go"}}}, "agents.a.toolchain", "python"),
+        ({"agents": {"a": {"toolchain": "python", "image": IMAGE}}}, "agents.a.toolchain", "leave one of the two out"),
+        ({"agents": {"a": {"toolchain": "python"}}, "images": BY_DIGEST}, "agents.a.toolchain", "nothing is built"),
+        ({"agents": {"a": {"hardened": True}}}, "agents.a.hardened", "fleet.agents.a.toolchain"),
+        ({"agents": {"a": {"toolchain": "rust", "tools": ["ruff"]}}}, "agents.a.tools", "python and full"),
+        ({"agents": {"a": {"toolchain": "python", "tools": ["tox"]}}}, "agents.a.tools", "pytest"),
     ],
     ids=str,
 )
@@ -103,3 +114,30 @@ def test_a_cluster_has_its_agent_types_elsewhere() -> None:
     """The key would be ignored there."""
     with pytest.raises(SettingsError, match=r"fleet\.agent_types"):
         read({"architecture": "cluster", "teams": {"a": {"pools": {"testing": {}}}}, "agents": {"a": {}}})
+
+
+def test_a_toolchain_chooses_a_target_of_the_agents_dockerfile(deploy: Deploy, preview: bool) -> None:
+    """Types with one toolchain must not take each other's tools away, and nobody may keep a copy of a Dockerfile."""
+    tools = ["pytest", "bandit"]
+    recording = deploy(
+        agents={"a": {"toolchain": "python", "tools": tools}, "b": {"toolchain": "rust", "hardened": True}}
+    )
+    built = {name: recording.one("docker-build:index:Image", name).inputs for name in ("agent-a", "agent-b")}
+    assert [built[name]["target"] for name in built] == ["python", "rust-hardened"]
+    assert {image["dockerfile"]["location"] for image in built.values()} == {"images/agent/Dockerfile"}
+    assert built["agent-a"]["buildArgs"] == {"PYTHON_TOOLS": "pytest bandit"}
+    assert len({tag for image in built.values() for tag in image["tags"]}) == 2
+    if not preview:
+        api = json.loads(told(recording, "api")["FLEET_AGENTS"])
+        assert [agent.get("shell", True) for agent in api] == [True, False]
+        templates = json.loads(told(recording, "sandboxd")["FLEET_SANDBOX_TEMPLATES"])
+        assert templates["agent-b"]["image"] == digest("agent-b")
+
+
+def test_every_tool_of_the_settings_has_a_list_with_hashes() -> None:
+    """The build would end with a missing file, on the user's machine."""
+    lists = {path.stem for path in (PROJECT / "images" / "agent" / "tools").glob("*.txt")}
+    assert set(get_args(PythonTool)) == lists
+    dockerfile = (PROJECT / "images" / "agent" / "Dockerfile").read_text()
+    stages = set(re.findall(r" AS ([a-z-]+)$", dockerfile, re.MULTILINE))
+    assert {f"{name}{end}" for name in get_args(Toolchain) for end in ("", "-hardened")} <= stages
