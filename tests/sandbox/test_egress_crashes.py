@@ -105,3 +105,21 @@ async def test_one_tenants_budget_is_not_anothers(own_egress_fleet: EgressFleet)
     assert lines(await fleet.run("python", code, tenant="first")) == [[200, 200, 429]]
     assert lines(await fleet.run("python", code, tenant="first")) == [[429, 429, 429]]
     assert lines(await fleet.run("python", code, tenant="second")) == [[200, 200, 429]]
+
+
+async def test_a_proxy_that_hangs_is_named_and_taken_back_when_it_goes_on(own_egress_fleet: EgressFleet) -> None:
+    """Its connection stands, so nothing but its silence tells that no job gets out."""
+    fleet = own_egress_fleet
+    fleet.daemon.start()
+    fleet.start_proxy()
+    await fleet.healthy()
+    assert fleet.process is not None
+    fleet.process.send_signal(signal.SIGSTOP)
+    try:
+        await fleet.healthy(wanted=False)
+        count = await fleet.daemon.count()
+        assert count is not None
+        assert "the egress proxy hangs" in str(count.reason)
+    finally:
+        fleet.process.send_signal(signal.SIGCONT)
+    await fleet.healthy()

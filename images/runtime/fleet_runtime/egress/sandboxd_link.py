@@ -101,6 +101,9 @@ class SandboxdLink:
             text = self._metrics.text().decode()
             if len(text) < MAXIMUM_BYTES // 2:
                 await link.send({"op": "metrics", "text": text})
+            else:
+                # sandboxd takes a proxy that says nothing for one that hangs.
+                await link.send({"op": "alive"})
 
     def _say(self, problem: str | None) -> None:
         if problem != self._said:

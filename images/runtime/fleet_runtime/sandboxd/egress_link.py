@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from fleet_runtime.egress.link import Link, LinkError
 
 _TENANTS_IN_A_MESSAGE = 100
 _AGAIN_SECONDS = 0.5
+_SILENT_SECONDS = 5.0
+"""The proxy says something every second; one that is stopped or hangs still has its connection."""
 
 _log = structlog.get_logger(__name__)
 
@@ -48,13 +51,17 @@ class EgressLink:
         self._outgoing: _Outgoing | None = None
         self._day = ""
         self._spent: dict[str, list[int]] = {}
+        self._heard_at = 0.0
         self.metrics = b""
         """The proxy's own figures, as it last told them."""
 
     @property
     def problem(self) -> str | None:
         """Why jobs that need the proxy wait; None if they need not."""
-        return "the egress proxy is not there" if self._outgoing is None else None
+        if self._outgoing is None:
+            return "the egress proxy is not there"
+        silent = time.monotonic() - self._heard_at
+        return f"the egress proxy hangs: it has said nothing for {silent:.0f} s" if silent > _SILENT_SECONDS else None
 
     @property
     def sandboxes(self) -> Collection[str]:
@@ -133,6 +140,7 @@ class EgressLink:
             self._outgoing.put_nowait((message, passed))
 
     async def _serve(self, link: Link) -> None:
+        self._heard_at = time.monotonic()
         self._outgoing = outgoing = _Outgoing()
         self._tell({"op": "welcome"})
         names = sorted(self._spent)
@@ -155,7 +163,10 @@ class EgressLink:
             link.close()
 
     def _heard(self, message: Mapping[str, Any]) -> None:
+        self._heard_at = time.monotonic()
         match message:
+            case {"op": "alive"}:
+                pass
             case {"op": "bound", "sandbox": str(name)}:
                 if name in self._ways:
                     self._ways[name].bound.set()
