@@ -35,9 +35,10 @@ class AgentSandboxPool(PodPool):
         self.controller = Controller(self.cluster, self.namespace)
 
     def create(self) -> None:
-        """Start the controller, apply everything, and wait until the sandboxes are ready."""
+        """Start the controller, apply everything, and wait until the sandboxes are ready and what is left over goes."""
         self.controller.start()
         super().create()
+        _collected(self)
 
     def delete(self) -> None:
         """Stop the controller and remove the namespace."""
@@ -52,6 +53,15 @@ class AgentSandboxPool(PodPool):
     def give_up(self, name: str) -> None:
         """Delete a claim, and do not wait."""
         self.cluster("delete", "sandboxclaim", "-n", self.namespace, name, "--wait=false", check=False)
+
+    def at_rest(self, seconds: float = 120) -> None:
+        """Wait until no claim is left, nor what one held, and all that shall wait is there."""
+        until(lambda: not self.claimed() and len(self.sandboxes()) == self.replicas, seconds, "what was claimed to go")
+        self.ready(seconds)
+
+    def tear_away(self, name: str) -> None:
+        """The same: there is no harsher way."""
+        self.give_up(name)
 
     def sandbox_of(self, claim: str) -> str:
         """The Sandbox that a claim is bound to, which has its pod's name."""
@@ -135,7 +145,7 @@ def _established(cluster: Cluster, name: str) -> bool:
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
-def collected(pool: AgentSandboxPool) -> None:
+def _collected(pool: AgentSandboxPool) -> None:
     """Wait until the cluster's garbage collector knows the kinds, which it asks for every half minute."""
     owner = {"apiVersion": "extensions.agents.x-k8s.io/v1beta1", "kind": "SandboxClaim"}
     given = {**owner, "metadata": {"name": "probe"}, "spec": {"warmPoolRef": {"name": "none"}}}

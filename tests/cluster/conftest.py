@@ -9,10 +9,30 @@ from typing import NoReturn
 
 import kr8s
 import pytest
+from agent_sandbox_fixtures import (
+    agent_sandbox_kinds,
+    claim_daemon,
+    claim_daemons,
+    own_claim_daemons,
+    own_warm_pool,
+    used_warm_pool,
+    warm_pool,
+)
 from deployed_fixtures import first_up, fleet, new_fleet
 from kr8s import Api
 from node_apart import NodeApart
 from node_under_test import NodeUnderTest, push
+from sandbox_pods_fixtures import (
+    daemons,
+    own_daemons,
+    own_pool,
+    pod_cluster,
+    pod_daemon,
+    pod_image,
+    pod_pool,
+    runtime,
+    used_pool,
+)
 
 from engine.cluster import conflicts
 from engine.cluster.layout import layout
@@ -23,7 +43,28 @@ from engine.file_lock import held
 from engine.images import ensure_base_image
 from engine.paths import Paths
 
-__all__ = ["first_up", "fleet", "new_fleet"]
+# Fixtures of a session are one for all files only where they stand in a conftest.
+__all__ = [
+    "agent_sandbox_kinds",
+    "claim_daemon",
+    "claim_daemons",
+    "daemons",
+    "first_up",
+    "fleet",
+    "new_fleet",
+    "own_claim_daemons",
+    "own_daemons",
+    "own_pool",
+    "own_warm_pool",
+    "pod_cluster",
+    "pod_daemon",
+    "pod_image",
+    "pod_pool",
+    "runtime",
+    "used_pool",
+    "used_warm_pool",
+    "warm_pool",
+]
 
 
 def _session() -> Session:

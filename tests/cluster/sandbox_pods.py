@@ -112,10 +112,20 @@ class PodPool:
         """Delete what a worker has claimed, and do not wait."""
         self.cluster("delete", "pod", "-n", self.namespace, name, "--now", "--wait=false", check=False)
 
+    def tear_away(self, name: str) -> None:
+        """The same, as when its node is lost."""
+        forced = ("--grace-period=0", "--force", "--ignore-not-found")
+        self.cluster("delete", "pod", "-n", self.namespace, name, *forced)
+
     def ready(self, seconds: float = 120) -> None:
         """Wait until as many pods are ready and unclaimed as there are replicas, claimed ones aside."""
         wanted = self.replicas
         until(lambda: sum(_is_ready(pod) for pod in self.pods()) >= wanted, seconds, f"{wanted} ready sandbox pods")
+
+    def at_rest(self, seconds: float = 120) -> None:
+        """Wait until nothing of it is claimed, and all of it is there."""
+        until(lambda: not self.claimed(), seconds, "what is claimed to be gone")
+        self.ready(seconds)
 
     def credentials(self, folder: Path) -> Path:
         """Write what is mounted into a worker: a token of its service account, and the authority."""

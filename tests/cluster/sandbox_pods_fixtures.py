@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,20 @@ def pod_pool(pod_cluster: Cluster, pod_image: str) -> Iterator[PodPool]:
     pool.delete()
 
 
+@pytest.fixture(scope="module")
+def used_pool(pod_cluster: Cluster, pod_image: str) -> Iterator[PodPool]:
+    """A pool of one file, whose tests use up its pods."""
+    pool = PodPool(pod_cluster, pod_image)
+    pool.create()
+    yield pool
+    pool.delete()
+
+
 @pytest.fixture
 def own_pool(pod_cluster: Cluster, pod_image: str) -> Iterator[PodPool]:
-    """A pool of one test, not created yet."""
+    """A pool of one test that changes it, or deletes it."""
     pool = PodPool(pod_cluster, pod_image)
+    pool.create()
     yield pool
     pool.delete()
 
@@ -71,7 +82,7 @@ def runtime() -> str:
 
 
 @pytest.fixture(scope="session")
-def daemon(pod_pool: PodPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def pod_daemon(pod_pool: PodPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """The suite's sandboxd on pods."""
     started = make_daemon(pod_pool, tmp_path_factory.mktemp("pods"), warm=4, maximum=6)
     started.start()
@@ -80,21 +91,36 @@ def daemon(pod_pool: PodPool, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def daemons(own_pool: PodPool, tmp_path: Path) -> Generator[Callable[..., PodDaemon]]:
-    """Makes sandboxds on a pool of this test's own, which is created with the first of them."""
+def daemons(used_pool: PodPool, tmp_path: Path) -> Generator[Callable[..., PodDaemon]]:
+    """Makes sandboxds on the file's pool, of which nothing is in use before."""
+    used_pool.at_rest()
+    with daemons_on(used_pool, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def own_daemons(own_pool: PodPool, tmp_path: Path) -> Generator[Callable[..., PodDaemon]]:
+    """Makes sandboxds on a pool of this test's own."""
+    with daemons_on(own_pool, tmp_path) as make:
+        yield make
+
+
+@contextmanager
+def daemons_on(pool: PodPool, folder: Path) -> Generator[Callable[..., PodDaemon]]:
+    """Make sandboxds on a pool; all have stopped, and hold nothing, after the block."""
     made: list[PodDaemon] = []
 
     def make(worker: str = "first", **changes: Any) -> PodDaemon:
-        if not made:
-            own_pool.create()
-        folder = tmp_path / f"{worker}-{len(made)}"
-        folder.mkdir()
-        made.append(make_daemon(own_pool, folder, worker, **changes))
+        own = folder / f"{worker}-{len(made)}"
+        own.mkdir()
+        made.append(make_daemon(pool, own, worker, **changes))
         return made[-1]
 
-    yield make
-    for one in made:
-        one.stop()
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.stop()
 
 
 def make_daemon(pool: PodPool, folder: Path, worker: str = "first", *, dead: str = "", **template: Any) -> PodDaemon:

@@ -3,40 +3,50 @@
 import asyncio
 
 import pytest
-from agent_sandbox_fixtures import agent_sandbox_kinds, daemon, warm_pool
 from agent_sandbox_pool import AgentSandboxPool
-from hostile_programs import run_and_hold
+from hostile_programs import Siege, besiege, hold, hostile
 from sandbox_daemon import Daemon, programs
 from sandbox_pods import until
-from sandbox_pods_fixtures import pod_cluster, pod_image, runtime
 from test_sandbox_hostile import (
     test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing,
     test_full_scratch_is_the_jobs_own_error,
+    test_honest_jobs_are_answered_meanwhile,
     test_memory_hog_is_killed_and_reported,
     test_much_output_below_the_limit_is_cut_and_the_job_goes_on,
     test_one_job_finds_nothing_of_another,
+    test_the_pool_is_whole_again_afterwards,
 )
 from test_sandbox_pods_recovery import names
 
 __all__ = [
-    "agent_sandbox_kinds",
-    "daemon",
-    "pod_cluster",
-    "pod_image",
-    "runtime",
     "test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing",
     "test_full_scratch_is_the_jobs_own_error",
+    "test_honest_jobs_are_answered_meanwhile",
     "test_memory_hog_is_killed_and_reported",
     "test_much_output_below_the_limit_is_cut_and_the_job_goes_on",
     "test_one_job_finds_nothing_of_another",
-    "warm_pool",
+    "test_the_pool_is_whole_again_afterwards",
 ]
 
+STAYING = [*programs("overstayers"), *programs("survivors")]
 
-@pytest.mark.parametrize("program", [*programs("overstayers"), *programs("survivors")])
-async def test_a_job_is_over_when_its_time_or_its_main_process_is(daemon: Daemon, program: str) -> None:
+
+@pytest.fixture(scope="module")
+def daemon(claim_daemon: Daemon) -> Daemon:
+    """Its sandboxes are claimed."""
+    return claim_daemon
+
+
+@pytest.fixture(scope="module")
+def siege(daemon: Daemon) -> Siege:
+    """What stays as long as it can, three at once, while another tenant's honest jobs go on."""
+    return asyncio.run(besiege(daemon, STAYING, at_once=3, template="default", honest_template="default", pids=1024))
+
+
+@pytest.mark.parametrize("program", STAYING)
+def test_a_job_is_over_when_its_time_or_its_main_process_is(siege: Siege, program: str) -> None:
     """Nothing that a job does may win it time, and nothing that it leaves behind may hold its result."""
-    await run_and_hold(daemon, program, pids=1024)
+    hold(hostile(program), siege.results[program], pids=siege.pids)
 
 
 _STAYS = """

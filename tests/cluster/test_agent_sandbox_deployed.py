@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_sandbox_fixtures import agent_sandbox_kinds
 from agent_sandbox_standin import Controller
 from deployed_cluster import Fleet, wait_for
 from node_under_test import NodeUnderTest
 from sandbox_pods import Cluster
-from sandbox_pods_fixtures import pod_cluster
 
-__all__ = ["agent_sandbox_kinds", "pod_cluster"]
+# One `make up` at a time, and one fleet for all that only use it.
+pytestmark = pytest.mark.xdist_group("make up")
 
 LONG_JOB: dict[str, Any] = {
     "language": "bash",

@@ -10,16 +10,12 @@ from typing import Any
 
 import pytest
 from agent_fleet import TenantNamespace
-from agent_sandbox_fixtures import agent_sandbox_kinds
 from declared_manifests import Manifest, declared, title
 from fleet_runtime.sandboxd.agent_sandbox_claim import describe_claim
 from kubernetes_fleet import declare_pool
 from objects_server import ObjectsServer
 from recording import FLEET
 from sandbox_pods import Cluster
-from sandbox_pods_fixtures import pod_cluster
-
-__all__ = ["agent_sandbox_kinds", "pod_cluster"]
 
 KINDS = {"SandboxTemplate", "SandboxWarmPool"}
 

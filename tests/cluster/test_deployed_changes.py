@@ -10,6 +10,9 @@ from deployed_cluster import Fleet, pool, wait_for
 from kr8s import NotFoundError
 from kr8s.objects import Deployment, Pod
 
+# One `make up` at a time, and one fleet for all that only use it.
+pytestmark = pytest.mark.xdist_group("make up")
+
 LONG_JOB: dict[str, Any] = {
     "language": "bash",
     "code": "sleep 25; echo finished",

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from hostile_programs import Siege, besiege, hold, hostile, names
 from sandbox_daemon import Daemon, source
-from sandbox_pods_fixtures import daemon, pod_cluster, pod_image, pod_pool, runtime
 from test_sandbox_hostile import (
     test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing,
     test_descriptors_without_end_are_stopped,
@@ -22,11 +21,6 @@ from test_sandbox_hostile import (
 from test_sandbox_posture import test_the_kernel_agrees_with_what_was_asked_for
 
 __all__ = [
-    "daemon",
-    "pod_cluster",
-    "pod_image",
-    "pod_pool",
-    "runtime",
     "test_a_job_that_breaks_its_runner_is_reported_and_forges_nothing",
     "test_descriptors_without_end_are_stopped",
     "test_endless_output_is_kept_in_part_and_then_ends_the_job",
@@ -40,6 +34,12 @@ __all__ = [
     "test_the_kernel_agrees_with_what_was_asked_for",
     "test_the_pool_is_whole_again_afterwards",
 ]
+
+
+@pytest.fixture(scope="module")
+def daemon(pod_daemon: Daemon) -> Daemon:
+    """Its sandboxes are pods."""
+    return pod_daemon
 
 
 async def test_the_end_of_a_long_output_is_never_lost(daemon: Daemon) -> None:

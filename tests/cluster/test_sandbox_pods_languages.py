@@ -1,6 +1,7 @@
 """A job in a pod is what it is in a container: the same suite, on the other backend."""
 
-from sandbox_pods_fixtures import daemon, pod_cluster, pod_image, pod_pool
+import pytest
+from sandbox_daemon import Daemon
 from test_sandbox_languages import (
     test_a_job_compiles_and_runs_a_c_program,
     test_a_python_job_imports_its_own_modules_before_warm_ones,
@@ -16,10 +17,6 @@ from test_sandbox_languages import (
 )
 
 __all__ = [
-    "daemon",
-    "pod_cluster",
-    "pod_image",
-    "pod_pool",
     "test_a_job_compiles_and_runs_a_c_program",
     "test_a_python_job_imports_its_own_modules_before_warm_ones",
     "test_a_python_job_is_the_same_as_python3_main_py",
@@ -32,3 +29,9 @@ __all__ = [
     "test_the_environment_holds_nothing_but_what_a_program_needs",
     "test_without_standard_input_a_job_reads_its_end",
 ]
+
+
+@pytest.fixture
+def daemon(pod_daemon: Daemon) -> Daemon:
+    """Its sandboxes are pods."""
+    return pod_daemon

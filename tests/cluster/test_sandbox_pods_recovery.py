@@ -11,10 +11,8 @@ from fleet_runtime.payload import encode
 from fleet_runtime.sandboxd.client import RunRequest, RunResult, SandboxLost, SandboxRefused
 from sandbox_daemon import eventually
 from sandbox_pods import PodPool, until
-from sandbox_pods_fixtures import PodDaemon, daemons, own_pool, pod_cluster, pod_image
+from sandbox_pods_fixtures import PodDaemon
 from severed_connection import Connection
-
-__all__ = ["daemons", "own_pool", "pod_cluster", "pod_image"]
 
 Daemons = Callable[..., PodDaemon]
 
@@ -177,9 +175,9 @@ async def test_a_pod_whose_container_was_restarted_is_deleted_and_never_claimed(
     until(lambda: chosen not in names(daemon.pool), 20, "the restarted pod to be deleted")
 
 
-async def test_a_shortage_of_pods_hands_a_job_back_and_breaks_nothing(daemons: Daemons) -> None:
+async def test_a_shortage_of_pods_hands_a_job_back_and_breaks_nothing(own_daemons: Daemons) -> None:
     """That all pods are in use is nobody's failure: the job must not be counted as having failed."""
-    daemon = daemons(warm=0, maximum=3, start_timeout_seconds=3)
+    daemon = own_daemons(warm=0, maximum=3, start_timeout_seconds=3)
     daemon.pool.scale(1)
     until(lambda: len(names(daemon.pool)) == 1, 60, "one pod to be left")
     daemon.start()
@@ -193,9 +191,9 @@ async def test_a_shortage_of_pods_hands_a_job_back_and_breaks_nothing(daemons: D
     assert count.healthy
 
 
-async def test_a_pool_without_pods_says_so(daemons: Daemons) -> None:
+async def test_a_pool_without_pods_says_so(own_daemons: Daemons) -> None:
     """A worker that takes jobs which it cannot run only delays them."""
-    daemon = daemons(warm=1)
+    daemon = own_daemons(warm=1)
     daemon.pool.scale(0)
     until(lambda: not names(daemon.pool), 60, "all pods to be gone")
     daemon.start()
@@ -209,9 +207,9 @@ async def test_a_pool_without_pods_says_so(daemons: Daemons) -> None:
     await daemon.warm(seconds=150)
 
 
-async def test_a_pod_without_the_posture_of_a_sandbox_gets_no_job(daemons: Daemons) -> None:
+async def test_a_pod_without_the_posture_of_a_sandbox_gets_no_job(own_daemons: Daemons) -> None:
     """What a Deployment leaves out is not made up for by anything else."""
-    daemon = daemons(warm=1)
+    daemon = own_daemons(warm=1)
     patch = '[{"op": "remove", "path": "/spec/template/spec/containers/0/resources"}]'
     deployment = ("-n", daemon.pool.namespace, "deployment/testing")
     daemon.pool.cluster("patch", *deployment, "--type=json", "-p", patch)
@@ -226,10 +224,10 @@ async def test_a_pod_without_the_posture_of_a_sandbox_gets_no_job(daemons: Daemo
     assert not daemon.pool.claimed()
 
 
-async def test_an_api_server_that_is_away_for_a_while_is_taken_up_again(daemons: Daemons, own_pool: PodPool) -> None:
+async def test_an_api_server_that_is_away_for_a_while_is_taken_up_again(daemons: Daemons) -> None:
     """Its restart ends what it carried; what comes after must find everything as it is, not as it was."""
     daemon = daemons(warm=2)
-    async with Connection(*own_pool.cluster.server) as connection:
+    async with Connection(*daemon.pool.cluster.server) as connection:
         daemon.environment = {**daemon.environment, **connection.environment}
         daemon.start()
         await daemon.warm()
@@ -244,11 +242,11 @@ async def test_an_api_server_that_is_away_for_a_while_is_taken_up_again(daemons:
 
         await eventually(noticed, 90, "the fault to be seen")
         # Meanwhile every pod is replaced: what the worker remembers is all wrong.
-        gone = names(own_pool)
-        own_pool.cluster("delete", "pods", "-n", own_pool.namespace, "--all", "--grace-period=0", "--force")
+        gone = names(daemon.pool)
+        daemon.pool.cluster("delete", "pods", "-n", daemon.pool.namespace, "--all", "--grace-period=0", "--force")
         await connection.restore()
         await daemon.warm(seconds=150)
-        assert not gone & set(own_pool.claimed())
+        assert not gone & set(daemon.pool.claimed())
         assert (await daemon.run("python", "print(6 * 7)")).stdout == b"42\n"
 
 
