@@ -87,6 +87,10 @@ class LocalSandboxes:
         finally:
             self.running -= 1
 
+    async def workspace_sizes(self) -> dict[tuple[str, str], int]:
+        """The lengths of the files in each."""
+        return {key: _size(Path(folder)) for key, folder in self.workspaces.items()}
+
     @contextlib.contextmanager
     def _workspace(self, request: RunRequest) -> Generator[str]:
         """A folder in the workspace's stead; a second job in it would be a second writer."""
@@ -175,6 +179,10 @@ def _lay_out(payload: Payload, folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _result(

@@ -12,9 +12,10 @@ from fleet_runtime.api.body import MAXIMUM_BODY_BYTES as API_BODY_BYTES
 from fleet_runtime.api.intake import MAXIMUM_STDIN_BYTES as API_STDIN_BYTES
 from fleet_runtime.api.intake import read_job
 from fleet_runtime.api.models import MAXIMUM_CODE_CHARACTERS
-from fleet_runtime.config import Agent, ApiSettings
+from fleet_runtime.config import ApiSettings
 from fleet_runtime.payload import MAXIMUM_FILE_BYTES as API_FILE_BYTES
 from fleet_runtime.payload import MAXIMUM_FILES, decode
+from fleet_runtime.pool_settings import Agent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,17 +8,15 @@ import secrets
 import socket
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fleet_runtime.doorbell.settings import SECRETS_DIRECTORY, DoorbellSettings
 from fleet_runtime.payload import MAIN_FILES
+from fleet_runtime.pool_settings import Agent, AgentType, Pool, TenantName
 
 _COLLECTOR = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
-_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LogLevel = Literal["debug", "info", "warning", "error"]
-TenantName = Annotated[str, StringConstraints(pattern=_NAME)]
-AgentType = Annotated[str, StringConstraints(pattern=_NAME)]
 
 
 class Listen(BaseModel):
@@ -102,33 +100,6 @@ class DatabaseSettings(CommonSettings):
         if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must be a URL of the form postgresql://user:password@host:5432/database")
         return value
-
-
-class Pool(BaseModel):
-    """The workers of one agent type of one tenant, and the sandbox template that their jobs run in."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tenant: TenantName
-    agent_type: AgentType
-    template: str = Field(min_length=1)
-    default: bool = False
-    """Whether it takes the tenant's jobs that name no agent type; a tenant's only pool does anyway."""
-    scales_from_zero: bool = False
-    """Whether queued jobs bring workers up, so that none being there is no fault."""
-
-
-class Agent(BaseModel):
-    """One agent type of a fleet without pools: what `{agent, …}` jobs of it run in, and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    agent_type: AgentType
-    template: str = Field(min_length=1)
-    prompt_command: tuple[str, ...] = ()
-    """The program and arguments that a prompt is given to, on its standard input; empty where it takes none."""
-    shell: bool = True
-    """Whether the image of its sandboxes has a shell, without which a command must be a list."""
 
 
 class ApiSettings(DatabaseSettings, DoorbellSettings):

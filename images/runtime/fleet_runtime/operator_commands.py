@@ -1,4 +1,4 @@
-"""`python -m fleet_runtime keys|tenants|workers|dead-letters …`: an operator's way to the database, with no restart."""
+"""`python -m fleet_runtime keys|tenants|workers|dead-letters|workspaces …`: an operator's way in, with no restart."""
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from fleet_runtime.dead_letters_command import dead_letters_command
 from fleet_runtime.keys_command import keys_command
 from fleet_runtime.tenants_command import tenants_command
 from fleet_runtime.workers_command import workers_command
+from fleet_runtime.workspaces_command import workspaces_command
 
 Work = Callable[[Database], Awaitable[int]]
 
@@ -18,6 +19,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], Work]] = {
     "tenants": tenants_command,
     "workers": workers_command,
     "dead-letters": dead_letters_command,
+    "workspaces": workspaces_command,
 }
 OPERATOR_COMMANDS = frozenset(_COMMANDS)
 

@@ -238,6 +238,16 @@ workers = Table(
     Column("drain_requested", Boolean, nullable=False, server_default=_false),
 )
 
+# What is known of workspaces, which are volumes or folders. Written by the worker after each job that had one.
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("size_bytes", BigInteger),
+    Column("used_at", _time),
+)
+
 # Templates of queued jobs that no API lists and no worker claims, from when this was first seen.
 stranded_templates = Table(
     "stranded_templates",

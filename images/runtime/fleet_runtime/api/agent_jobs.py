@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from fleet_runtime.agent_script import WORKSPACE_FOLDER, agent_program, agent_script
 from fleet_runtime.api.models import MAXIMUM_CODE_CHARACTERS, AgentJob
-from fleet_runtime.config import Agent, ApiSettings
+from fleet_runtime.config import ApiSettings
 from fleet_runtime.payload import PROGRAM
+from fleet_runtime.pool_settings import Agent
 from fleet_runtime.workspaces import WORKSPACE_NAME, WORKSPACE_RULE
 
 LANGUAGE = "agent"

@@ -139,6 +139,11 @@ async def _accept(job: NewJob, runtime: ApiRuntime) -> Accepted:
             if existing is None:
                 raise over_budget(runtime.budget.limit, await runtime.budget.retry_after_seconds(job.tenant))
             return existing
+        if (full := await runtime.workspaces.problem(job)) is not None:
+            existing = await runtime.acceptance.existing(job)
+            if existing is None:
+                raise full
+            return existing
         accepted = await runtime.acceptance.accept(job)
     except IdempotencyConflict:
         message = "was used for another body; send a new key, or the same body to get the same job"

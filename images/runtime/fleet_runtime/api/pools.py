@@ -6,7 +6,8 @@ from typing import Any
 
 from fleet_runtime.api.agent_jobs import known_agents
 from fleet_runtime.api.problems import invalid
-from fleet_runtime.config import ApiSettings, Pool
+from fleet_runtime.config import ApiSettings
+from fleet_runtime.pool_settings import Pool
 
 HEADER = "agent-type"
 _SHOWN_CHARACTERS = 63

@@ -13,6 +13,7 @@ from fleet_runtime.api.output_desk import OutputDesk
 from fleet_runtime.api.pools import Routes
 from fleet_runtime.api.problems import unauthorised, unavailable
 from fleet_runtime.api.waiting import Waiters
+from fleet_runtime.api.workspace_limits import WorkspaceLimits
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database
 from fleet_runtime.doorbell import Doorbell
@@ -23,6 +24,7 @@ from fleet_runtime.store.fleet import Fleet
 from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.results import Results
 from fleet_runtime.store.space import DatabaseSpace
+from fleet_runtime.store.workspaces import Workspaces
 from fleet_runtime.telemetry.metrics import ApiMetrics
 from fleet_runtime.telemetry.tracing import Tracing
 
@@ -59,6 +61,7 @@ class ApiRuntime:
         self.routes = Routes(settings)
         self.budgets = Budgets(self.database)
         self.space = DatabaseSpace(self.database)
+        self.workspaces = WorkspaceLimits(settings, Workspaces(self.database))
         self.budget = QueueBudget(self.acceptance, self.budgets, limit=settings.queue_limit)
 
 

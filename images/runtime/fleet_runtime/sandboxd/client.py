@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from fleet_runtime.sandboxd.protocol import (
 
 _ANSWER_SECONDS = 10.0
 """How long `count` and `metrics` may take; sandboxd answers both from memory."""
+
+_WORKSPACES_SECONDS = 320.0
+"""How long measuring or removing workspaces may take: it reads their folders."""
 
 OnStarted = Callable[[bool, float], None]
 """Called with (warm, start_ms) when the code starts."""
@@ -186,13 +190,23 @@ class SandboxdClient:
         _, body = await self._ask({"op": "metrics"})
         return body.decode()
 
-    async def _ask(self, header: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    async def workspace_sizes(self) -> dict[tuple[str, str], int]:
+        """Return the bytes of each workspace of the host, by tenant and name."""
+        _, body = await self._ask({"op": "workspaces"}, _WORKSPACES_SECONDS)
+        return {(each["tenant"], each["workspace"]): int(each["size_bytes"]) for each in json.loads(body)}
+
+    async def remove_workspace(self, tenant: str, workspace: str) -> bool:
+        """Remove one, and say whether there was one; raises SandboxRefused where a job has it."""
+        header = {"op": "remove_workspace", "tenant": tenant, "workspace": workspace}
+        return bool((await self._ask(header, _WORKSPACES_SECONDS))[0]["removed"])
+
+    async def _ask(self, header: Mapping[str, Any], seconds: float = _ANSWER_SECONDS) -> tuple[dict[str, Any], bytes]:
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._connection(_Answer()) as (reader, writer):
+            async with asyncio.timeout(seconds), self._connection(_Answer()) as (reader, writer):
                 writer.write(encode_message(header))
                 message = await read_message(reader)
         except TimeoutError:
-            raise SandboxLost(f"sandboxd did not answer within {_ANSWER_SECONDS:.0f} s", started=False) from None
+            raise SandboxLost(f"sandboxd did not answer within {seconds:.0f} s", started=False) from None
         if message is None:
             raise SandboxLost("sandboxd closed the connection", started=False)
         if message[0].get("event") == "refused":

@@ -17,8 +17,9 @@ from fleet_runtime.sandboxd.backend import BackendError, Sandbox
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.docker_attachment import Attachment
 from fleet_runtime.sandboxd.docker_posture import LABEL_FLEET, LABEL_ROLE, ROLE, container_config
-from fleet_runtime.sandboxd.docker_volumes import ensure_volume
+from fleet_runtime.sandboxd.docker_volumes import ensure_volume, remove_volume, volume_sizes
 from fleet_runtime.sandboxd.workspace import Workspace
+from fleet_runtime.sandboxd.workspace_desk import WorkspaceSize
 
 _Result = TypeVar("_Result")
 
@@ -42,6 +43,7 @@ class DockerBackend:
         self._starters = ThreadPoolExecutor(_STARTS_AT_ONCE, "docker-start")
         self._removers = ThreadPoolExecutor(_REMOVALS_AT_ONCE, "docker-remove")
         self._asker = ThreadPoolExecutor(1, "docker-ask")
+        self._measurer = ThreadPoolExecutor(1, "docker-measure")
 
     async def check(self, templates: Mapping[str, SandboxTemplate]) -> Mapping[str, str]:
         """Ask the daemon for its runtimes, processors, seccomp and the templates' images."""
@@ -76,9 +78,17 @@ class DockerBackend:
             return await self._call(self._asker, lambda client: self._oom_killed(client, name))
         return False
 
+    async def workspace_sizes(self) -> list[WorkspaceSize]:
+        """Have the daemon measure its volumes; it does that for one caller at a time."""
+        return await self._call(self._measurer, lambda client: volume_sizes(client, self._fleet))
+
+    async def remove_workspace(self, workspace: Workspace) -> bool:
+        """Remove its volume."""
+        return await self._call(self._removers, lambda client: remove_volume(client, self._fleet, workspace))
+
     def close(self) -> None:
         """End the threads; calls under way end by their own time limit."""
-        for pool in (self._starters, self._removers, self._asker):
+        for pool in (self._starters, self._removers, self._asker, self._measurer):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _call(self, pool: ThreadPoolExecutor, work: Callable[[docker.APIClient], _Result]) -> _Result:

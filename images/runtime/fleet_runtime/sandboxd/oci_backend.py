@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Collection, Mapping
+import subprocess
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from fleet_runtime.sandboxd.backend import BackendError, Sandbox
 from fleet_runtime.sandboxd.config import OciSettings, SandboxTemplate
@@ -21,6 +23,9 @@ from fleet_runtime.sandboxd.oci_images import Images
 from fleet_runtime.sandboxd.oci_runtime import Process, Runtime, program_of
 from fleet_runtime.sandboxd.oci_workspaces import WorkspaceFolders
 from fleet_runtime.sandboxd.workspace import Workspace
+from fleet_runtime.sandboxd.workspace_desk import WorkspaceSize
+
+_Answer = TypeVar("_Answer")
 
 _REMOVALS_AT_ONCE = 2
 _DEATH_SECONDS = 5.0
@@ -128,6 +133,20 @@ class OciBackend:
     async def ran_out_of_memory(self, name: str) -> bool:
         """Read the kernel's record of it, which stays until the sandbox is removed."""
         return self._groups.ran_out_of_memory(name)
+
+    async def workspace_sizes(self) -> list[WorkspaceSize]:
+        """Measure their folders."""
+        return await self._with_folders(self._workspaces.sizes)
+
+    async def remove_workspace(self, workspace: Workspace) -> bool:
+        """Remove its folder."""
+        return await self._with_folders(lambda: self._workspaces.remove(workspace))
+
+    async def _with_folders(self, work: Callable[[], _Answer]) -> _Answer:
+        try:
+            return await asyncio.to_thread(work)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise BackendError(f"the folders of workspaces: {error}") from error
 
     def close(self) -> None:
         """Let go of images and processes, and leave no empty folder behind."""

@@ -1,6 +1,7 @@
 """Workspaces as folders of the host, each of user IDs that no other sandbox has."""
 
 import os
+import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
@@ -8,9 +9,11 @@ from fleet_runtime.sandboxd.backend import BackendError
 from fleet_runtime.sandboxd.oci_config import UIDS_EACH
 from fleet_runtime.sandboxd.posture import USER_ID
 from fleet_runtime.sandboxd.workspace import Workspace
+from fleet_runtime.sandboxd.workspace_desk import WorkspaceSize
 
 _LAST_UID = 0x7FFF_FFFF
 """Above it, user IDs are negative numbers to some programs."""
+_COMMAND_SECONDS = 300
 
 
 class WorkspaceFolders:
@@ -42,6 +45,27 @@ class WorkspaceFolders:
                 f"other way now: set the runtime and FLEET_OCI_USER_NAMESPACES back, or remove {folder}"
             )
         return (None if shares_users else owner - USER_ID), folder
+
+    def sizes(self) -> list[WorkspaceSize]:
+        """Measure every workspace by `du`, which no depth of folders stops; raises OSError, SubprocessError."""
+        found: list[WorkspaceSize] = []
+        for folder in sorted(self._folder.glob("[!.]*/[!.]*")):
+            command = ["du", "--summarize", "--one-file-system", "--block-size=1", "--", str(folder)]
+            # Files that a job removes meanwhile make it complain, and its sum no less true.
+            said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
+            size = said.stdout.partition("\t")[0]
+            if size.isdecimal():
+                found.append(WorkspaceSize(Workspace(folder.parent.name, folder.name), int(size)))
+        return found
+
+    def remove(self, workspace: Workspace) -> bool:
+        """Remove one that no sandbox has, and say whether there was one; raises OSError, SubprocessError."""
+        folder = self._folder / workspace.tenant / workspace.name
+        if not folder.exists():
+            return False
+        command = ["rm", "-rf", "--one-file-system", "--", str(folder)]
+        subprocess.run(command, capture_output=True, check=True, timeout=_COMMAND_SECONDS)
+        return True
 
     def _make(self, folder: Path, slot: int | None) -> None:
         """Make a folder that has its owner from the moment in which it has its name."""

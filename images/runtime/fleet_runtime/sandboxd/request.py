@@ -50,11 +50,16 @@ def parse_request(header: dict[str, Any], body: bytes) -> Request:
     request_id, trace_id = _log_id(header, "request_id"), _log_id(header, "trace_id")
     if not body:
         raise _invalid("a run needs a payload as its body")
-    return Request(template, job_id, attempt, float(seconds), body, tenant, request_id, trace_id, _workspace(header))
+    return Request(
+        template, job_id, attempt, float(seconds), body, tenant, request_id, trace_id, parse_workspace(header)
+    )
 
 
-def _workspace(header: dict[str, Any]) -> Workspace | None:
-    """Return the workspace by the tenant's name and its own: both become part of a path or of a volume's name."""
+def parse_workspace(header: dict[str, Any]) -> Workspace | None:
+    """Return the workspace by the tenant's name and its own: both become part of a path or of a volume's name.
+
+    Raises RefusedError (invalid_request).
+    """
     name, tenant = header.get("workspace"), header.get("tenant", "")
     if name is None:
         return None

@@ -23,6 +23,7 @@ from fleet_runtime.sandboxd.refused import RefusedError
 from fleet_runtime.sandboxd.request import Request, parse_request
 from fleet_runtime.sandboxd.run import Run
 from fleet_runtime.sandboxd.workspace import WorkspacesInUse
+from fleet_runtime.sandboxd.workspace_desk import WorkspaceDesk
 
 _CHECK_SECONDS = 5.0
 _CHECK_ATTEMPT_SECONDS = 10.0
@@ -67,10 +68,11 @@ class Sandboxd:
     def __init__(self, settings: SandboxdSettings, backend: Backend) -> None:
         """Make the pools; nothing is started."""
         self._settings = settings
+        in_use = WorkspacesInUse()
+        self._workspaces = WorkspaceDesk(backend, in_use)
         backend, self._egress = with_egress(settings, backend)
         self._backend = backend
         self._metrics = Metrics()
-        in_use = WorkspacesInUse()
         self._pools: dict[str, TemplatePool | ColdPool] = {
             name: ColdPool(settings.name, name, template, backend, self._metrics, in_use)
             if template.workspaces
@@ -199,8 +201,13 @@ class Sandboxd:
                 await _answer(writer, self._count())
             case "metrics":
                 await _answer(writer, {"event": "metrics"}, self._metrics_text())
+            case "workspaces":
+                await _answer(writer, *await self._workspaces.sizes())
+            case "remove_workspace":
+                await _answer(writer, await self._workspaces.remove(header))
             case _:
-                raise RefusedError("invalid_request", "op must be run, count or metrics")
+                known = "run, count, metrics, workspaces or remove_workspace"
+                raise RefusedError("invalid_request", f"op must be {known}")
 
     async def _run_job(
         self, header: dict[str, Any], body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -20,6 +20,7 @@ from fleet_runtime.store.live_output import LiveOutput
 from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import ClaimedJob
 from fleet_runtime.store.usage import UsageTally
+from fleet_runtime.store.workspaces import Workspaces
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.telemetry.tracing import Tracing
 from fleet_runtime.worker.attempt import Finished, HandedBack, Retried, RunningAttempt, Stop, Verdict, run_attempt
@@ -27,6 +28,7 @@ from fleet_runtime.worker.insist import insist
 from fleet_runtime.worker.live_output import OutputPublisher
 from fleet_runtime.worker.pool_health import PoolHealth
 from fleet_runtime.worker.report import AttemptReport
+from fleet_runtime.worker.workspace_sizes import WorkspaceSizes
 
 log = structlog.get_logger()
 
@@ -67,6 +69,7 @@ class Worker:
         self._outcomes = Outcomes(database, worker_id=settings.worker_id, usage=self._usage)
         self._fleet = Fleet(database)
         self._outputs = OutputPublisher(LiveOutput(database), doorbell)
+        self._workspaces = WorkspaceSizes(sandboxes, Workspaces(database))
         self._report = AttemptReport(metrics, tracing)
         self._running: dict[tuple[UUID, int], RunningAttempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,12 +96,8 @@ class Worker:
     @property
     def state(self) -> dict[str, object]:
         """What `/health` shows."""
-        return {
-            "status": "ok",
-            "running": len(self._running),
-            "healthy": self._health.healthy,
-            "draining": self._drains,
-        }
+        running = len(self._running)
+        return {"status": "ok", "running": running, "healthy": self._health.healthy, "draining": self._drains}
 
     @property
     def _drains(self) -> bool:
@@ -117,7 +116,14 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping`, then drain. Returns when no job is in this worker's hands."""
-        parts = (self._health.run(), self._hold(), self._claim(), self._outputs.run(), self._usage.run())
+        parts = (
+            self._health.run(),
+            self._hold(),
+            self._claim(),
+            self._outputs.run(),
+            self._usage.run(),
+            self._workspaces.run(),
+        )
         loops = [asyncio.create_task(part) for part in parts]
         stop = asyncio.create_task(stopping.wait())
         try:
@@ -188,6 +194,8 @@ class Worker:
         finally:
             del self._running[job.id, job.attempt]
             self._outputs.close((job.id, job.attempt))
+            if job.workspace is not None:
+                self._workspaces.ended(job.tenant, job.workspace)
             self._metrics.running.set(len(self._running))
             # A place of a limited tenant may be what its next job waits for.
             if self._more_expected or job.limited:

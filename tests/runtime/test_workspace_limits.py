@@ -1,0 +1,58 @@
+"""Workspaces that have grown too large."""
+
+import json
+from collections.abc import Generator
+
+import httpx
+import pytest
+from calls import problem
+from runtime_processes import Stack, start_stack, until
+
+_AGENTS = (
+    {"agent_type": "small", "template": "agent-small", "workspace_bytes": 100_000},
+    {"agent_type": "free", "template": "agent-small"},
+)
+
+
+@pytest.fixture(scope="module")
+def limited(shared_database_url: str) -> Generator[Stack]:
+    """An API with two agent types, of which one takes small workspaces only."""
+    with start_stack(shared_database_url, AGENTS=json.dumps(_AGENTS)) as stack:
+        stack.start_worker(TEMPLATE="agent-small").line("worker_started")
+        yield stack
+
+
+@pytest.fixture
+def client(limited: Stack) -> Generator[httpx.Client]:
+    """A client of a tenant that no other test has."""
+    with limited.client() as opened:
+        yield opened
+
+
+def _ask(client: httpx.Client, agent: str, command: str, **more: object) -> httpx.Response:
+    body = {"agent": agent, "command": command, "workspace": "app", **more}
+    return client.post("/execute", json=body, headers={"Prefer": "wait=30"})
+
+
+def test_a_workspace_that_has_grown_too_large_gets_no_further_job(client: httpx.Client, limited: Stack) -> None:
+    """One tenant's workspace would otherwise grow until the disk of all is full."""
+    grow = "head -c 200000 /dev/zero > large"
+    first = _ask(client, "small", grow, idempotency_key="grow").json()
+    assert first["status"] == "succeeded"
+
+    def refused() -> httpx.Response | None:
+        answer = _ask(client, "small", "true")
+        return answer if answer.status_code == 422 else None
+
+    answer = until(refused, what="the measurement")
+    document = problem(answer, 422)
+    assert document["type"].endswith(":workspace-full")
+    assert document["errors"][0]["field"] == "workspace"
+    assert "0.2 MiB" in document["detail"]
+    # What was accepted before is still what it was, another workspace and another type's limit are another matter.
+    assert _ask(client, "small", grow, idempotency_key="grow").json()["id"] == first["id"]
+    assert _ask(client, "small", "true", workspace="other").json()["status"] == "succeeded"
+    assert _ask(client, "free", "rm large").json()["status"] == "succeeded"
+    until(lambda: _ask(client, "small", "true").status_code == 200, what="the measurement of what is empty again")
+    with limited.client() as other:
+        assert _ask(other, "small", "true").json()["status"] == "succeeded"
