@@ -17,8 +17,8 @@ from engine.paths import PROJECT
 from engine.report import Report
 
 KIND = "image"
-NEEDED = ("runtime", "sandbox", "postgres", "redis")
-"""What every fleet runs on; the rest of the family is in a bundle where this machine has it."""
+NEEDED = ("runtime", "sandbox", "postgres")
+"""What every fleet runs on; Redis, agents and the rest of the family are in a bundle where this machine has them."""
 _EVIDENCE = "evidence"
 _EVIDENCE_FILES = 1 << 22
 """A larger file beside an image is not about it but of it."""

@@ -16,6 +16,9 @@ from engine.errors import UserFacingError
 from engine.paths import Paths, cache_directory
 from engine.report import Report, private_file
 
+_SETTINGS = (*images.NEEDED, "redis")
+"""The images that `fleet.images.imported` names."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -68,7 +71,7 @@ class Bundle:
         known = self.images()
         if missing := [name for name in images.NEEDED if name not in known]:
             raise UserFacingError(f"The bundle has no image {missing[0]}.", "Make it anew: make bundle.")
-        fleet["images"] = {"imported": {name: known[name][kind] for name in images.NEEDED}}
+        fleet["images"] = {"imported": {name: known[name][kind] for name in _SETTINGS if name in known}}
         target = paths.fleet / f"bundle-{stack}.yaml"
         private_file(target, yaml.safe_dump(document, sort_keys=False))
         return target
