@@ -1,0 +1,58 @@
+"""From a bundle and a clone to a job's result, on a machine that has no network."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from air_gapped_machine import AirGappedMachine
+from deployed_stack import FirstUp
+from docker import DockerClient
+
+from engine.bundle.images import NEEDED
+from engine.commands.bundle import write
+from engine.commands.session import Session
+from engine.paths import Paths
+
+_MAKE_SECONDS = 900
+_INSTALL_SECONDS = 900
+
+
+def _quiet(line: str) -> None:
+    """Nobody reads it."""
+
+
+@pytest.fixture
+def machine() -> Iterator[AirGappedMachine]:
+    """A machine without a network, removed with everything on it."""
+    made = AirGappedMachine()
+    yield made
+    made.remove()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(_MAKE_SECONDS + _INSTALL_SECONDS)
+def test_a_fleet_is_installed_from_a_bundle_without_a_network(
+    first_up: FirstUp,
+    daemon: DockerClient,
+    machine: AirGappedMachine,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Prevents a bundle that lacks something that our machines happen to have: a cache, an image, a route."""
+    begun = time.monotonic()
+    session = Session(Paths(), "local", begun)
+    bundle = write(daemon, session, tmp_path, first_up.stack.fleet, list(NEEDED), cluster=False, report=_quiet)
+    record_property("bundle_megabytes", round(bundle.stat().st_size / 1e6))
+    record_property("written_seconds", round(time.monotonic() - begun))
+    begun = time.monotonic()
+    code, said = machine.run(
+        f"! getent hosts pypi.org && make up BUNDLE={bundle} && .venv/bin/fleet run examples/jobs/what_a_job_sees.py"
+        ' && make down && test -z "$(docker ps -aq)"',
+        _INSTALL_SECONDS,
+    )
+    record_property("installed_seconds", round(time.monotonic() - begun))
+    assert code == 0, said
+    assert "Its first job" in said
+    assert "a way to the network: none" in said
+    assert "agent-fleet-local is down." in said
