@@ -79,7 +79,13 @@ FILES = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
 FOLDERS = ("dev", "proc", "run", "sys", "var/lib/dpkg/status.d")
-LINKS = {"var/run": "/run", "usr/lib/ssl/cert.pem": "/etc/ssl/certs/ca-certificates.crt"}
+AUTHORITIES = "/opt/fleet/lib/python3.11/site-packages/certifi/cacert.pem"
+LINKS = {
+    "var/run": "/run",
+    # Whom TLS trusts is one list, which is pinned with the other dependencies.
+    "etc/ssl/certs/ca-certificates.crt": AUTHORITIES,
+    "usr/lib/ssl/cert.pem": AUTHORITIES,
+}
 MERGED = ("bin", "lib", "lib64", "sbin")
 """Links into usr/, where the system that the image is made of has them."""
 
@@ -139,7 +145,7 @@ def fill(root: Path, packages: Mapping[str, Sequence[str]]) -> set[Path]:
 
 
 def finish_system(root: Path) -> None:
-    """What no package owns: users, folders that are mounted over, links, and the certificates of public authorities."""
+    """What no package owns: users, folders that are mounted over, and links."""
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -153,7 +159,6 @@ def finish_system(root: Path) -> None:
         (root / name).symlink_to(target)
         if name in merged:
             (root / target).mkdir(parents=True, exist_ok=True)
-    _copy(Path("/etc/ssl/certs/ca-certificates.crt"), root)
 
 
 def check_libraries(programs: Iterator[Path], present: set[Path], own: Path) -> None:
