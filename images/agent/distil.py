@@ -45,9 +45,9 @@ FOLDERS = {
     **dict.fromkeys(("dev", "proc", "run", "run/egress", "sys", "usr/local", "usr/local/bin"), (0, 0, 0o755)),
     "usr/local/lib/agent": (0, 0, 0o755),
     "tmp": (0, 0, 0o1777),
-    "home/agent": (1001, 1001, 0o700),
+    "home/agent": (1001, 1001, 0o755),
     "job": (10001, 10001, 0o700),
-    "workspace": (10001, 1001, 0o770),
+    "workspace": (10001, 10001, 0o777),
 }
 """Owner, group and mode, as in the images with a shell."""
 FILE_TIME = 1_767_225_600

@@ -71,7 +71,7 @@ def is_mount(path: str) -> bool:
 
 def check_credentials(home: str) -> None:
     """Raise RefusalError for credentials that were mounted and cannot be read. To have none is usual."""
-    path = os.path.join(home, CREDENTIALS)  # noqa: PTH118
+    path = os.path.realpath(os.path.join(home, CREDENTIALS))  # noqa: PTH118
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             file.read(1)
