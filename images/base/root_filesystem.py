@@ -109,11 +109,20 @@ def run(command: list[str], *, timeout_seconds: float, log: Path) -> None:
         raise CommandError(command[0], "\n".join(lines[-5:]))
 
 
-def make(root: Path, packages: Path, log: Path, report: Callable[[str], None]) -> None:
-    """Fill the empty folder `root` with the system. `packages` keeps downloads, so that a broken-off run resumes."""
+def make(
+    root: Path, packages: Path, log: Path, report: Callable[[str], None], *, architecture: str | None = None
+) -> None:
+    """Fill the empty folder `root` with the system. `packages` keeps downloads, so that a broken-off run resumes.
+
+    `architecture` is Debian's name of another one than this machine's, whose programs an emulator registered with the
+    kernel must run; all takes some ten times as long then.
+    """
     packages.mkdir(parents=True, exist_ok=True)
     options = ["--variant=minbase", "--force-check-gpg", f"--keyring={KEYRING}", f"--cache-dir={packages}"]
-    run(["debootstrap", *options, RELEASE, str(root), MIRROR], timeout_seconds=900, log=log)
+    slower = 1 if architecture is None else 10
+    if architecture is not None:
+        options.append(f"--arch={architecture}")
+    run(["debootstrap", *options, RELEASE, str(root), MIRROR], timeout_seconds=900 * slower, log=log)
     for name, text in FILES.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +131,7 @@ def make(root: Path, packages: Path, log: Path, report: Callable[[str], None]) -
     (root / "etc/apt/sources.list").unlink(missing_ok=True)
     report("adding Debian's security updates (about 10 s)")
     for command in (["apt-get", "update"], ["apt-get", "--yes", "dist-upgrade"], ["apt-get", "clean"]):
-        run(["chroot", str(root), *command], timeout_seconds=300, log=log)
+        run(["chroot", str(root), *command], timeout_seconds=300 * slower, log=log)
 
 
 def _names(root: Path) -> Iterator[str]:
