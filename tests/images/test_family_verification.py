@@ -10,6 +10,7 @@ from docker_objects import import_tiny_image
 from family_samples import production, sample
 
 from engine.image_family import agent_steps, matrix, pipeline_steps, steps
+from engine.image_family.build import build
 from engine.image_family.probe import Prober
 
 ALL = (*agent_steps.STEPS, *pipeline_steps.STEPS)
@@ -29,6 +30,26 @@ def test_an_image_passes_every_step_that_applies(daemon: DockerClient, built: di
     results = steps.run(ALL, steps.Subject(Prober(daemon, image, built[name]), "any"))
     assert [each for each in results if each.failed] == []
     assert sum(each.outcome == "passed" for each in results) >= 12
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(
+    "name", ["agent-python", "agent-python-hardened", "agent-node", "agent-node-hardened", "mcp-proxy"]
+)
+def test_an_agents_image_passes_every_step_that_applies(daemon: DockerClient, tmp_path: Path, name: str) -> None:
+    """Prevents an agent that starts without its tools. Those with a Rust tool are verified by `make images`, since it
+    takes longer to compile than all else together."""
+    image = matrix.load().chosen([name])[0]
+    version = f"verify-{uuid.uuid4().hex[:8]}"
+    run = production(daemon, tmp_path, [image], version=version)
+    try:
+        built = build(image, run.request, run.runner, run.report)
+        results = steps.run(ALL, steps.Subject(Prober(daemon, image, built.image_id), "any"))
+        weighs = daemon.images.get(built.image_id).attrs["Size"]
+    finally:
+        daemon.images.remove(f"{image.repository}:{version}", force=True)
+    assert [each for each in results if each.failed] == []
+    assert weighs <= image.megabytes * 1e6
 
 
 @pytest.mark.parametrize("name", ["runtime", "sandbox", "postgres", "redis"])
