@@ -1,5 +1,6 @@
 """Dockerfiles and the scripts in images, judged by checkers that nobody here wrote."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,12 @@ def test_a_dockerfile_starts_from_the_one_base_and_needs_no_registry(dockerfile:
     sources = {line.split()[1] for line in lines if line.startswith("FROM ")}
     assert sources <= {"${BASE}", "scratch"} | stages
     assert not [line for line in lines if line.lower().startswith("# syntax")]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_a_dockerfile_names_no_architecture_or_both(dockerfile: Path) -> None:
+    """A path or package of one architecture builds here and fails on the other, at the user's."""
+    families = [re.compile(r"x86_64|amd64"), re.compile(r"aarch64|arm64")]
+    commands = [line for line in dockerfile.read_text().splitlines() if not line.lstrip().startswith("#")]
+    named = [[bool(family.search(line)) for family in families] for line in commands]
+    assert not [line for line, found in zip(commands, named, strict=True) if any(found) and not all(found)]
