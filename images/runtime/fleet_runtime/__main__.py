@@ -12,8 +12,20 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from fleet_runtime.telemetry.logs import configure_logs
 
-_ROLES = ("api", "worker", "sandboxd", "egress", "migrate", "bundle", "keys", "tenants", "workers", "dead-letters")
-_WITH_ARGUMENTS = ("bundle", "keys", "tenants", "workers", "dead-letters")
+_ROLES = (
+    "api",
+    "worker",
+    "sandboxd",
+    "egress",
+    "migrate",
+    "bundle",
+    "keys",
+    "tenants",
+    "workers",
+    "dead-letters",
+    "workspaces",
+)
+_WITH_ARGUMENTS = ("bundle", "keys", "tenants", "workers", "dead-letters", "workspaces")
 
 
 def main() -> None:

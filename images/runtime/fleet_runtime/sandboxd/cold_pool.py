@@ -182,7 +182,9 @@ class ColdPool:
                 self._starting -= 1
                 self._in_use.free(workspace)
                 self._wake()
-                raise RefusedError("start_failed", f"no sandbox could be started: {self._failure}") from None
+                short = isinstance(error, BackendError) and error.shortage
+                code = "no_capacity" if short else "start_failed"
+                raise RefusedError(code, f"no sandbox could be started: {self._failure}") from None
             self._starting -= 1
             self._running[name] = workspace
             self._metrics.started.labels(self.name).inc()

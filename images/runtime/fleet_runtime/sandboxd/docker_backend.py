@@ -25,6 +25,7 @@ _Result = TypeVar("_Result")
 
 _CALL_SECONDS = 30
 """No single request to the daemon waits longer."""
+_NO_SPACE = "no space left on device"
 _STARTS_AT_ONCE = 4
 _REMOVALS_AT_ONCE = 4
 
@@ -56,7 +57,9 @@ class DockerBackend:
         try:
             connection = await self._call(self._starters, lambda client: self._start(client, name, template, workspace))
         except BackendError as error:
-            raise BackendError(f"template {template_name}: {error}", lasting=error.lasting) from error
+            raise BackendError(
+                f"template {template_name}: {error}", lasting=error.lasting, shortage=error.shortage
+            ) from error
         return await Attachment.connected(name, connection)
 
     def shortage(self) -> str | None:
@@ -104,8 +107,9 @@ class DockerBackend:
             raise BackendError(f"Docker: {error.explanation or error}", lasting=True) from error
         except APIError as error:
             # A container that was removed (404) or is being removed (409) meanwhile says nothing about the next one.
-            lasting = error.status_code == 400
-            raise BackendError(f"Docker: {error.explanation or error}", lasting=lasting) from error
+            lasting, said = error.status_code == 400, str(error.explanation or error)
+            # A full disk is no fault of the job that finds it, which waits for space as for a free sandbox.
+            raise BackendError(f"Docker: {said}", lasting=lasting, shortage=_NO_SPACE in said.lower()) from error
         except (DockerException, requests.RequestException, OSError) as error:
             raise BackendError(f"the Docker daemon at {self._host} does not answer: {error}") from error
 

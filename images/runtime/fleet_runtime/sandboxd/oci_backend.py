@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -98,7 +99,10 @@ class OciBackend:
                 theirs.close()
                 os.close(writing)
         except (BackendError, ImageError, OSError) as error:
-            raise BackendError(f"template {template_name}: {error}", lasting=isinstance(error, ImageError)) from error
+            # A full disk is no fault of the job that finds it, which waits for space as for a free sandbox.
+            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            lasting = isinstance(error, ImageError)
+            raise BackendError(f"template {template_name}: {error}", lasting=lasting, shortage=full) from error
         return await SocketAttachment.opened(name, ours, reading)
 
     def shortage(self) -> str | None:
