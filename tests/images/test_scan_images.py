@@ -2,13 +2,15 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from docker import DockerClient
-from image_builds import NAMES
+from image_builds import CHECKOUT, NAMES
 
 from engine.scanning.findings import Finding
 from engine.scanning.image_layers import opened, temporary
@@ -157,3 +159,36 @@ def test_an_image_of_the_project_has_nothing_to_report(project_image: tuple[str,
     _, found, carried = project_image
     assert found == []
     assert len({each for each in carried if each.ecosystem == "Debian:12"}) >= 10
+
+
+@pytest.fixture(scope="module")
+def planted(daemon: DockerClient, built: dict[str, str], run_name: str) -> Iterator[str]:
+    """An image that Docker really built, with a token in a deleted file and another as a build argument."""
+    tag = f"{run_name}/planted:1"
+    steps = ["COPY token /root/.netrc", "RUN rm /root/.netrc", "ARG NPM_TOKEN", "RUN chmod u+s /bin/cat"]
+    dockerfile = "\n".join([f"FROM {built['base']}", *steps]).encode()
+    context = io.BytesIO(_layer({"Dockerfile": (0o644, dockerfile), "token": (0o600, f"password {GITHUB}".encode())}))
+    daemon.images.build(fileobj=context, custom_context=True, tag=tag, buildargs={"NPM_TOKEN": GITHUB}, rm=True)
+    yield tag
+    daemon.images.remove(tag)
+
+
+def test_the_command_finds_what_was_planted_and_ends_with_one(planted: str) -> None:
+    """The pipeline goes by the exit code; and a log that repeats a secret publishes it."""
+    command = [sys.executable, "-m", "engine", "scan", "--image", planted]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 1
+    for name in ("secret:/root/.netrc", "secret:history/", "set-user-id:/usr/bin/cat"):
+        assert name in ended.stdout
+    assert "not judged" in ended.stdout
+    assert GITHUB not in ended.stdout + ended.stderr
+
+
+def test_the_command_says_which_image_is_not_there(daemon: DockerClient, run_name: str) -> None:
+    """A scan of nothing that ends well is worse than none."""
+    del daemon
+    command = [sys.executable, "-m", "engine", "scan", "--image", f"{run_name}/absent:1"]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 1
+    assert f"There is no image {run_name}/absent:1" in ended.stderr
+    assert "Traceback" not in ended.stderr
