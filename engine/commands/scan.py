@@ -1,6 +1,8 @@
 """`make scan`: Dockerfiles, workflows and images, against everything that is known to be wrong with such."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from engine.scanning.findings import Finding
 from engine.scanning.scan import accepted, record, scan_images
 from engine.scanning.vulnerabilities import Database
 
+SHOWN = 5
+"""Findings of one kind in one image that are shown; all are in the file."""
 RESULT = CHECKOUT / "dist" / "scan.json"
 
 
@@ -30,14 +34,27 @@ def scan(images: str, version: str, osv: Path | None, *, only_configuration: boo
         if database is None:
             click.echo("packages: not judged; OSV=folder names a vulnerability database (docs/images.md)")
     left, remarks = accepted(found, datetime.now(UTC).date())
-    for each in left:
+    for each, hidden in _shown(left):
         click.secho(f"{each.subject}  {each.name}", fg="red" if each.fails else "yellow")
         click.echo(f"    {each.what}")
+        if hidden:
+            click.echo(f"    and {hidden} more of {each.check}: {RESULT.relative_to(CHECKOUT)}")
     for remark in remarks if not only_configuration else []:
         click.echo(remark)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(record(left, database is None), indent=2) + "\n")
     return not any(each.fails for each in left)
+
+
+def _shown(found: list[Finding]) -> Iterator[tuple[Finding, int]]:
+    """The first of each kind in each image, and with the last of them how many are left out."""
+    kinds = Counter((each.subject, each.check) for each in found)
+    seen: Counter[tuple[str, str]] = Counter()
+    for each in found:
+        kind = (each.subject, each.check)
+        seen[kind] += 1
+        if seen[kind] <= SHOWN:
+            yield each, kinds[kind] - SHOWN if seen[kind] == SHOWN else 0
 
 
 def _count(found: list[Finding]) -> str:
