@@ -120,7 +120,11 @@ class PodPool:
     def ready(self, seconds: float = 120) -> None:
         """Wait until as many pods are ready and unclaimed as there are replicas, claimed ones aside."""
         wanted = self.replicas
-        until(lambda: sum(_is_ready(pod) for pod in self.pods()) >= wanted, seconds, f"{wanted} ready sandbox pods")
+        until(lambda: self.count_ready() >= wanted, seconds, f"{wanted} ready sandbox pods")
+
+    def count_ready(self) -> int:
+        """Pods that are ready, not ending, and claimed by no worker itself."""
+        return sum(_is_ready(pod) for pod in self.pods())
 
     def at_rest(self, seconds: float = 120) -> None:
         """Wait until nothing of it is claimed, and all of it is there."""

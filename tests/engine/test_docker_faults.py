@@ -144,7 +144,7 @@ def test_a_cancelled_wait_ends_soon_and_leaves_nothing(
         )
     )
     with stack.start("up", "--yes", "--skip-preview") as process:
-        wait_until(lambda: bool(docker_objects.containers()), 30, "the container")
+        wait_until(lambda: bool(docker_objects.containers()), 90, "the container")
         cancelled = time.monotonic()
         process.send_signal(signal.SIGINT)
         text, _ = process.communicate(timeout=60)
