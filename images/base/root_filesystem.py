@@ -115,7 +115,7 @@ def make(
     """Fill the empty folder `root` with the system. `packages` keeps downloads, so that a broken-off run resumes.
 
     `architecture` is Debian's name of another one than this machine's, whose programs an emulator registered with the
-    kernel must run; all takes some ten times as long then.
+    kernel must run; all takes several times as long then.
     """
     packages.mkdir(parents=True, exist_ok=True)
     options = ["--variant=minbase", "--force-check-gpg", f"--keyring={KEYRING}", f"--cache-dir={packages}"]
