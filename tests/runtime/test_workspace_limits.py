@@ -1,6 +1,9 @@
 """Workspaces that have grown too large."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Generator
 
 import httpx
@@ -56,3 +59,13 @@ def test_a_workspace_that_has_grown_too_large_gets_no_further_job(client: httpx.
     until(lambda: _ask(client, "small", "true").status_code == 200, what="the measurement of what is empty again")
     with limited.client() as other:
         assert _ask(other, "small", "true").json()["status"] == "succeeded"
+
+
+def test_an_operators_command_says_how_it_is_called_and_where() -> None:
+    """A command that no role knows is found out by the operator who needs space."""
+    environment = {**os.environ, "FLEET_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    for arguments in ([], ["remove", "tenant", "../.."]):
+        command = [sys.executable, "-m", "fleet_runtime", "workspaces", *arguments]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert ended.returncode == 2
+        assert "usage: python -m fleet_runtime workspaces list" in ended.stderr
