@@ -1,5 +1,6 @@
 """What lies beside an image: its SBOM by the real tool, where it comes from, and signatures that hold."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -133,7 +134,5 @@ def test_what_is_not_signed_is_told_from_what_is(
 
 def test_every_blob_is_what_its_name_says(made: tuple[Path, Outcome, Outcome, list[str]]) -> None:
     """Prevents a layout that other tools refuse."""
-    import hashlib
-
     for blob in (made[0] / "oci" / "blobs" / "sha256").iterdir():
         assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
