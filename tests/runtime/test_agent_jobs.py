@@ -15,6 +15,7 @@ from runtime_processes import Stack, start_stack
 AGENTS = (
     {"agent_type": "coder", "template": "agent-coder", "prompt_command": ["bash", "-c", "tr a-z A-Z; echo $#"]},
     {"agent_type": "tester", "template": "agent-tester"},
+    {"agent_type": "bare", "template": "agent-bare", "shell": False},
 )
 
 
@@ -87,7 +88,7 @@ def test_the_list_says_whose_job_it_is(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "words"),
     [
-        ({"agent": "painter", "command": "x"}, "agent", "'painter' was given; allowed are coder, tester"),
+        ({"agent": "painter", "command": "x"}, "agent", "'painter' was given; allowed are bare, coder, tester"),
         ({"agent": 1, "command": "x"}, "agent", "string"),
         ({"agent": "coder"}, "command", "either `command` or `prompt`"),
         ({"agent": "coder", "command": "x", "prompt": "y"}, "command", "not both"),
@@ -96,6 +97,7 @@ def test_the_list_says_whose_job_it_is(client: httpx.Client) -> None:
         ({"agent": "coder", "command": {"x": "y"}}, "command", "a list of strings"),
         ({"agent": "coder", "command": ["x", 1]}, "command", "a list of strings"),
         ({"agent": "coder", "command": ["x\0"]}, "command", "NUL"),
+        ({"agent": "bare", "command": "x"}, "command", "the image of agent type 'bare' has no shell; send a list"),
         ({"agent": "coder", "command": ["x" * 60_000] * 2}, "command", "has 120000 characters"),
         ({"agent": "tester", "prompt": "x"}, "prompt", "'tester' has no `prompt_command`"),
         ({"agent": "coder", "prompt": "x", "stdin": "y"}, "stdin", "with `command` only"),
@@ -163,9 +165,9 @@ def test_the_document_names_the_agent_types(agents: Stack) -> None:
     """A client is made from the document."""
     operation = httpx.get(f"{agents.url}/openapi.json").json()["paths"]["/execute"]["post"]
     forms = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
-    assert forms[1]["properties"]["agent"]["enum"] == ["coder", "tester"]
+    assert forms[1]["properties"]["agent"]["enum"] == ["bare", "coder", "tester"]
     header = next(each for each in operation["parameters"] if each["name"] == "agent-type")
-    assert header["schema"]["enum"] == ["coder", "tester"]
+    assert header["schema"]["enum"] == ["bare", "coder", "tester"]
 
 
 def test_in_pools_an_agents_command_goes_to_the_tenants_pool_of_that_type(shared_database_url: str) -> None:
