@@ -1,5 +1,6 @@
 """A job is what `python3 main.py`, `bash main.sh` or `node main.js` would be, warm or not."""
 
+import asyncio
 import json
 
 import pytest
@@ -51,8 +52,10 @@ print(isinstance(re.I, enum.Flag))
 
 async def assert_same_as_plain(daemon: Daemon, code: str, files: dict[str, bytes]) -> RunResult:
     """Run `code` as a Python job and as `python3 main.py` in a Bash job; return the latter's result."""
-    warm = await daemon.run("python", code, files=files)
-    plain = await daemon.run("bash", "exec python3 main.py </dev/null", files={**files, "main.py": code.encode()})
+    warm, plain = await asyncio.gather(
+        daemon.run("python", code, files=files),
+        daemon.run("bash", "exec python3 main.py </dev/null", files={**files, "main.py": code.encode()}),
+    )
     assert (warm.reason, warm.exit_code, warm.signal) == (plain.reason, plain.exit_code, plain.signal)
     assert warm.stdout.replace(b"'main.sh', ", b"") == plain.stdout
     assert warm.stderr == plain.stderr
