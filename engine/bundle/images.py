@@ -70,12 +70,18 @@ def add(client: docker.DockerClient, staging: Staging, images: Iterable[Found], 
         report(f"  {image.name} ({image.bytes / 1e6:.0f} MB unpacked)")
 
         def save(part: Path, image: Found = image) -> None:
-            client.images.get(image.id).tag(*image.reference.split(":"))
-            # By its new name: the library asks whether the image that it has in hand has that.
-            held = client.images.get(image.reference)
-            with gzip.GzipFile(part, "wb", compresslevel=_COMPRESSION, mtime=0) as packed:
-                for chunk in held.save(named=image.reference):
-                    packed.write(chunk)
+            found = client.images.get(image.id)
+            named_before = image.reference in found.tags
+            found.tag(*image.reference.split(":"))
+            try:
+                # By its new name: the library asks whether the image that it has in hand has that.
+                held = client.images.get(image.reference)
+                with gzip.GzipFile(part, "wb", compresslevel=_COMPRESSION, mtime=0) as packed:
+                    for chunk in held.save(named=image.reference):
+                        packed.write(chunk)
+            finally:
+                if not named_before:
+                    client.images.remove(image.reference, noprune=True)
 
         about = {"image": image.name, "id": image.id, "reference": image.reference, "digest": image.digest}
         staging.add(f"images/{image.name}.tar.gz", KIND, save, f"{image.id}-{_COMPRESSION}", **about)

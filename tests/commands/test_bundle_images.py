@@ -70,6 +70,7 @@ def test_images_come_out_of_a_bundle_as_they_went_in(
 ) -> None:
     """Prevents a fleet that looks for an image by an id which loading it did not give."""
     bundle, ids = _written(daemon, tag, tmp_path)
+    assert daemon.images.get(ids["runtime"]).tags == [f"agent-fleet/runtime:{tag}"], "a name is left behind"
     for image_id in ids.values():
         daemon.images.remove(image_id, force=True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
