@@ -142,7 +142,7 @@ async def test_a_pool_without_room_hands_a_job_back_and_breaks_nothing(
     daemon = own_claim_daemons(warm=0, maximum=4, start_timeout_seconds=8)
     daemon.start()
     async with running(daemon, "sleep 60", timeout_seconds=90) as first:
-        until(lambda: own_warm_pool.count_ready() == 2, 60, "the pool to be refilled")
+        until(lambda: len(names(own_warm_pool)) == 2 and own_warm_pool.count_ready(), 60, "the pool to be refilled")
         async with running(daemon, "sleep 60", timeout_seconds=90) as second:
             with pytest.raises(SandboxRefused, match="exceeded quota") as refusal:
                 await daemon.run("bash", "true")
