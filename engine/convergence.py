@@ -59,6 +59,14 @@ def end_abandoned_engine(pid_file: Path, report: Report) -> None:
     pid_file.unlink(missing_ok=True)
 
 
+def mend_attributes(state: StackState, report: Report) -> bool:
+    """Remove what the engine was writing beside its checkpoints and cannot read. Return whether there was any."""
+    if not state.drop_torn_attributes():
+        return False
+    report("The run before this one was cut off while it wrote its state: clearing that up.")
+    return True
+
+
 def mend_checkpoint(state: StackState, report: Report) -> bool:
     """Replace a damaged checkpoint by the one before, so that nothing looks like an orphan. Return whether it did."""
     if not state.exists() or state.readable():

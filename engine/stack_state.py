@@ -30,6 +30,7 @@ class StackState:
     def __init__(self, state: Path, stack: str) -> None:
         """`state` is the folder of the file backend."""
         self.stack = stack
+        self._root = state / ".pulumi"
         self.checkpoint = state / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
         self._locks = state / ".pulumi" / "locks" / "organization" / PROJECT / stack
 
@@ -50,9 +51,30 @@ class StackState:
         """Put the backup in the place of a damaged checkpoint; False where that is no better."""
         if self._latest(self.backup) is None:
             return False
-        self.checkpoint.rename(self.checkpoint.with_name(f"{self.checkpoint.name}.damaged"))
-        shutil.copyfile(self.backup, self.checkpoint)
+        shutil.copyfile(self.checkpoint, self.checkpoint.with_name(f"{self.checkpoint.name}.damaged"))
+        whole = self.checkpoint.with_name(f"{self.checkpoint.name}.restored")
+        shutil.copyfile(self.backup, whole)
+        # In one step: without a checkpoint, the next run would take the fleet for another checkout's.
+        whole.replace(self.checkpoint)
         return True
+
+    def drop_torn_attributes(self) -> int:
+        """Remove attribute files (`….json.attrs`) that were cut off; return how many.
+
+        The engine renames a new checkpoint into its place, but writes the attributes beside it in place. With an empty
+        one it says "failed to load checkpoint: EOF", without one it goes on. Those of all stacks: a file that another
+        engine is just writing is one that it can do without too.
+        """
+        torn = 0
+        for path in self._root.rglob("*.attrs"):
+            try:
+                json.loads(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except ValueError:
+                path.unlink(missing_ok=True)
+                torn += 1
+        return torn
 
     def _latest(self, path: Path) -> dict[str, Any] | None:
         try:

@@ -24,6 +24,9 @@ def down(session: Session, *, force: bool = False) -> None:
         if place is not None and not force:
             place.refuse_foreign_removal(session.state)
         convergence.end_abandoned_engine(session.paths.engine_process(session.stack), say)
+        convergence.mend_attributes(session.state, say)
+        with contextlib.suppress(UserFacingError):  # not to be mended: then what the label finds is removed
+            convergence.mend_checkpoint(session.state, say)
         existed = session.state.exists()
         cli = _destroy(session, target, place) if existed else None
         removed = place.remove_all() if place is not None else 0

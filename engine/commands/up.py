@@ -65,8 +65,10 @@ def _converge(session: Session, cli: PulumiCli, place: Place) -> bool:
     """Put right what an earlier run left. Return whether the state has to be refreshed from the place."""
     state = session.state
     convergence.end_abandoned_engine(session.paths.engine_process(session.stack), say)
+    # First: with such a file the engine cannot even say which stacks there are.
+    dirty = convergence.mend_attributes(state, say)
     session.initialise(cli)
-    dirty = convergence.mend_checkpoint(state, say)
+    dirty = convergence.mend_checkpoint(state, say) or dirty
     dirty = convergence.clear_locks(cli, state, say) or dirty
     dirty = convergence.clear_pending(cli, state, say) or dirty
     place.remove_orphans(state)

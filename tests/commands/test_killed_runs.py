@@ -75,3 +75,38 @@ def test_a_number_that_another_program_has_by_now_is_left_alone(tmp_path: Path) 
         assert other.poll() is None
         other.kill()
     assert not pid_file.exists()
+
+
+@pytest.mark.parametrize("left", ["", '{"user.cache_control":"","user.con'])
+def test_attributes_that_a_kill_cut_off_are_removed(tmp_path: Path, left: str) -> None:
+    """Prevents "failed to load checkpoint: EOF" from every command after a kill -9, with a checkpoint that is whole."""
+    state = state_of(tmp_path, [])
+    torn = [path.with_name(f"{path.name}.attrs") for path in (state.checkpoint, state.backup)]
+    torn.append(tmp_path / ".pulumi" / "meta.yaml.attrs")
+    for path in torn:
+        path.write_text(left)
+    whole = state.checkpoint.with_name("other.json.attrs")
+    whole.write_text('{"md5":"EaRWdV65"}\n')
+    said: list[str] = []
+    assert convergence.mend_attributes(state, said.append)
+    assert said
+    assert whole.exists()
+    assert not [path for path in torn if path.exists()]
+    assert not convergence.mend_attributes(state, _silent)
+
+
+def test_a_checkpoint_is_there_at_every_moment_of_its_mending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a second kill from making the fleet look like one that another checkout deployed."""
+    state = state_of(tmp_path, [])
+    state.backup.write_text(state.checkpoint.read_text())
+    state.checkpoint.write_text("")
+
+    def full(source: Path, target: Path) -> None:
+        if source == state.backup:
+            raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr("engine.stack_state.shutil.copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        convergence.mend_checkpoint(state, _silent)
+    assert state.exists()
+    assert not state.readable()
