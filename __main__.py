@@ -9,7 +9,7 @@ from settings.load import fleet_name, from_config
 from settings.model import CONFIG_KEY, CONFIG_NAMESPACE, Settings
 from settings.placeholders import placeholders
 from settings.problems import SettingsError
-from settings.relations import notices
+from settings.relations import notices, warnings
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
         outputs = _cluster(fleet, settings) if settings.architecture == "cluster" else _vm(fleet, settings)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
+    for warning in warnings(settings):
+        pulumi.log.warn(warning)
     # In the preview, where it can still be thought over; said again at every update it would only be noise.
     if pulumi.runtime.is_dry_run():
         for notice in notices(settings, today):

@@ -20,7 +20,7 @@ from agent_fleet import (
 from architectures.agent_images import agent_image
 from architectures.budgets import budget_args
 from architectures.host_certificates import ca_bundle
-from settings.agent_model import HostAgent
+from settings.agent_model import CREDENTIALS_TENANT, HostAgent
 from settings.model import Settings
 
 DOCKER_SOCKET = "/var/run/docker.sock"
@@ -129,6 +129,8 @@ def _agent(fleet: str, settings: Settings, name: str, agent: HostAgent) -> HostA
         args["image"] = agent_image(fleet, settings, name, agent)
     if agent.hardened:
         args["shell"] = False
+    if agent.credentials is not None:
+        args["trusted_credentials"] = {"file": agent.credentials, "tenant": CREDENTIALS_TENANT}
     return args
 
 

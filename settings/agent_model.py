@@ -1,14 +1,20 @@
 """The agent types of one Docker host: what runs an agent's job, and how many at once."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.values import ImageByDigest, Number, Section, Text, WholeNumber
+from settings.values import ImageByDigest, Number, Section, Text, WholeNumber, text
 
+CREDENTIALS_TENANT = "default"
+"""The tenant of a stack's own key, and the only one that may use a type with credentials."""
 Toolchain = Literal["python", "node", "rust", "full"]
 PythonTool = Literal["bandit", "coverage", "hypothesis", "mypy", "pip", "pytest", "ruff"]
 """Each is a list in images/agent/tools."""
+CredentialsFile = Annotated[
+    str,
+    text(r"^/[^\x00-\x1f]*\.json$", "the absolute path of a .json file, such as /etc/agent-fleet/credentials.json"),
+]
 
 
 class HostAgent(Section):
@@ -41,3 +47,10 @@ class HostAgent(Section):
     stopped while it writes. Left out: no limit."""
     egress: bool = False
     """Whether its jobs may reach what `fleet.sandbox.egress` allows."""
+    credentials: CredentialsFile | None = None
+    """A file on Docker's host that every sandbox of this type has, read-only, as `~/.claude/.credentials.json`: each of
+    its jobs, and all that such a job runs, can read it and pass it on. User 10001 must be able to read it. Left out:
+    none is there; `fleet.sandbox.egress.credentials` adds what jobs need outside of them."""
+    single_tenant_and_trusted: bool = False
+    """What `credentials` takes: this stack has no tenant but `default`, and you trust all that its jobs of this type
+    run with the account. Jobs of another tenant are refused."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from settings.agent_model import CREDENTIALS_TENANT
 from settings.model import Settings
 from settings.violation import Violation
 
@@ -26,6 +27,7 @@ def agent_violations(settings: Settings) -> Iterator[Violation]:
                 ("sandbox.egress.domains",),
             )
         yield from _image_violations(settings, name)
+        yield from _credentials_violations(settings, name)
         if agent.prompt_command and not agent.prompt_command[0].strip():
             yield Violation(f"{here}.prompt_command", "given a first part that names no program")
     jobs = settings.workers.count * settings.workers.concurrency
@@ -38,6 +40,47 @@ def agent_violations(settings: Settings) -> Iterator[Violation]:
             f"given {limit}; the workers run {jobs} jobs at once (fleet.workers.count x fleet.workers.concurrency) and "
             f"the agent types {agents} (their `maximum`): allowed from {jobs + agents}, or lower one of those",
             ("workers.count", "workers.concurrency", *(f"agents.{name}.maximum" for name in settings.agents)),
+        )
+
+
+def agent_warnings(settings: Settings) -> Iterator[str]:
+    """Yield what gives up protection and was asked for, a sentence for each agent type."""
+    for name, agent in settings.agents.items():
+        if agent.credentials is not None:
+            yield (
+                f"fleet.agents.{name}.credentials gives the account in {agent.credentials} to every job of that type: "
+                "each can read it, keep it in its output or workspace and send it wherever it reaches, and no budget "
+                "or log of the egress proxy holds it. Let fleet.sandbox.egress.credentials add it unless you trust "
+                "all that these jobs run."
+            )
+
+
+def _credentials_violations(settings: Settings, name: str) -> Iterator[Violation]:
+    """Yield why an agent type cannot have credentials within its sandboxes."""
+    agent, here = settings.agents[name], f"agents.{name}"
+    if agent.credentials is None:
+        if agent.single_tenant_and_trusted:
+            yield Violation(
+                f"{here}.single_tenant_and_trusted",
+                f"given true, and it means nothing without fleet.{here}.credentials: remove it",
+                (f"{here}.credentials",),
+            )
+        return
+    if not agent.single_tenant_and_trusted:
+        yield Violation(
+            f"{here}.credentials",
+            "given, and every job of this type could read it: let fleet.sandbox.egress.credentials add it outside of "
+            f"the sandbox, or say fleet.{here}.single_tenant_and_trusted: true",
+            (f"{here}.single_tenant_and_trusted",),
+        )
+    others = [tenant for tenant in settings.tenants if tenant != CREDENTIALS_TENANT]
+    if others:
+        yield Violation(
+            f"{here}.credentials",
+            f"given, and fleet.tenants has {', '.join(others)} beside the tenant {CREDENTIALS_TENANT} of the stack's "
+            "own key; credentials in sandboxes are for stacks of one tenant: remove it, or give that tenant a stack "
+            "of its own",
+            tuple(f"tenants.{tenant}" for tenant in others),
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from settings.access_relations import database_violations, exposure_violations, host_image_violations, image_violations
-from settings.agent_relations import agent_violations
+from settings.agent_relations import agent_violations, agent_warnings
 from settings.budget_relations import budget_violations
 from settings.cluster_relations import agent_type_violations, pool_violations, quota_violations, time_violations
 from settings.doorbell_relations import doorbell_violations
@@ -155,6 +155,11 @@ def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
 def notices(settings: Settings, today: date) -> tuple[str, ...]:
     """What is allowed but worth knowing before the stack is deployed, a sentence each."""
     return tuple(_vm_notices(settings) if settings.architecture == "vm" else _cluster_notices(settings, today))
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """What gives up protection and was asked for, a sentence each; said at every preview and every update."""
+    return tuple(agent_warnings(settings)) if settings.architecture == "vm" else ()
 
 
 def _cluster_notices(settings: Settings, today: date) -> Iterator[str]:

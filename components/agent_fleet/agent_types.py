@@ -30,6 +30,7 @@ def agent_sandbox(sandbox: SandboxArgs, agent: HostAgentArgs) -> SandboxSpec:
         cpu_seconds=sandbox.get("cpu_seconds"),
         egress_socket_mounted=agent.get("egress", False),
         workspaces_mounted=True,
+        trusted_credentials=agent.get("trusted_credentials"),
     )
 
 
@@ -42,6 +43,7 @@ def agents_variable(agents: Mapping[str, HostAgentArgs]) -> Mapping[str, pulumi.
             "agent_type": name,
             "template": agent_template(name),
             "prompt_command": list(agent.get("prompt_command", [])),
+            **({"tenant": agent["trusted_credentials"]["tenant"]} if "trusted_credentials" in agent else {}),
             **({} if agent.get("shell", True) else {"shell": False}),
             **({"workspace_bytes": agent["workspace_mebibytes"] * MEBIBYTE} if "workspace_mebibytes" in agent else {}),
         }

@@ -100,6 +100,15 @@ class SandboxArgs(TypedDict):
     """Processor time of a job, all its processes together. Default: only its time limit bounds it."""
 
 
+class TrustedCredentialsArgs(TypedDict):
+    """A file with credentials that every job of an agent type can read, which weakens the posture."""
+
+    file: str
+    """Its path on Docker's host. It is mounted when a job starts, and read by nothing else."""
+    tenant: str
+    """The only tenant that has this agent type."""
+
+
 class HostAgentArgs(TypedDict):
     """One agent type: its sandboxes, each made for one job, and a worker of its own."""
 
@@ -121,6 +130,8 @@ class HostAgentArgs(TypedDict):
     """Size above which a workspace gets no further job. Default: none."""
     egress: NotRequired[bool]
     """Whether its jobs may go where the service's `egress` says. Default: nowhere."""
+    trusted_credentials: NotRequired[TrustedCredentialsArgs]
+    """Credentials within its sandboxes. Default: none, and `egress` adds what its jobs need."""
 
 
 class ExecutionServiceArgs(TypedDict):

@@ -93,9 +93,13 @@ class SandboxSpec:
         bool,
         Enforcement("sandboxd: the volume of the job's own tenant, one sandbox at a time", "no pod has one"),
     ] = False
+    trusted_credentials: Annotated[
+        Mapping[str, Any] | None,
+        Enforcement("sandboxd: `file`, read-only, and jobs of no tenant but `tenant`", "no pod has one"),
+    ] = None
     host_mounts_allowed: Annotated[
         bool,
-        Enforcement("sandboxd: its templates have no mounts but those two", "Pod Security restricted: volume types"),
+        Enforcement("sandboxd: its templates have no mounts but those three", "Pod Security restricted: volume types"),
     ] = False
     single_use: Annotated[
         bool,
@@ -120,6 +124,7 @@ class SandboxSpec:
             **({} if self.cpu_seconds is None else {"cpu_seconds": self.cpu_seconds}),
             **({"egress": True} if self.egress_socket_mounted else {}),
             **({"workspaces": True} if self.workspaces_mounted else {}),
+            **({} if self.trusted_credentials is None else {"credentials": dict(self.trusted_credentials)}),
         }
 
     @classmethod

@@ -34,5 +34,7 @@ class Agent(BaseModel):
     """The program and arguments that a prompt is given to, on its standard input; empty where it takes none."""
     workspace_bytes: int | None = Field(default=None, ge=1)
     """A job is refused whose workspace was larger than this when it was last measured; None: none is."""
+    tenant: TenantName | None = None
+    """The only tenant that has this agent type, since its sandboxes have that one's credentials; None: all have it."""
     shell: bool = True
     """Whether the image of its sandboxes has a shell, without which a command must be a list."""

@@ -30,14 +30,15 @@ class Routes:
         self._pools: dict[str, dict[str, Pool]] = {}
         for pool in settings.pools:
             self._pools.setdefault(pool.tenant, {})[pool.agent_type] = pool
-        self._agents = {agent.agent_type: agent.template for agent in settings.agents}
+        self._agents = {agent.agent_type: agent for agent in settings.agents}
 
     def template(self, tenant: str, agent_type: str | None) -> str:
         """Return the template that a job with this header goes to; raises Problem (422) that names what is allowed."""
         if self._agents and agent_type is not None:
-            if agent_type not in self._agents:
-                raise _refused(agent_type, f"allowed are {', '.join(sorted(self._agents))}")
-            return self._agents[agent_type]
+            own = self._own_agents(tenant)
+            if agent_type not in own:
+                raise _refused(agent_type, f"allowed are {', '.join(sorted(own)) or 'none'}")
+            return own[agent_type]
         if not self._pools:
             if self._agent_type is not None and agent_type not in (None, self._agent_type):
                 raise _refused(agent_type, f"this is the API of agent type {self._agent_type!r}; allowed is that")
@@ -71,7 +72,16 @@ class Routes:
                 f"has pools for {', '.join(sorted(own))}; send one of them" if own else "has no pool in this fleet"
             )
             raise invalid([("agent", f"{agent!r} was given: tenant {tenant!r} {allowed}")])
-        return own[agent].template if self._pools else self._agents.get(agent, self._template)
+        if agent in self._agents and agent not in (agents := self._own_agents(tenant)):
+            allowed = ", ".join(sorted(agents)) or "none"
+            raise invalid(
+                [("agent", f"{agent!r} was given: tenant {tenant!r} does not have it; allowed are {allowed}")]
+            )
+        return own[agent].template if self._pools else self._own_agents(tenant).get(agent, self._template)
+
+    def _own_agents(self, tenant: str) -> dict[str, str]:
+        """Return the templates of the agent types that a tenant has."""
+        return {name: agent.template for name, agent in self._agents.items() if agent.tenant in (None, tenant)}
 
     def request_sha256(self, body_sha256: bytes, agent_type: str | None) -> bytes:
         """Hash a request's body with the pool that it was sent to, as given: a changed default is no other request.

@@ -6,7 +6,18 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fleet_runtime.workspaces import TENANT_NAME
+
 _MEBIBYTE = 1024 * 1024
+
+
+class SandboxCredentials(BaseModel):
+    """A file of the host's with credentials, for the jobs of one tenant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Annotated[str, Field(pattern=r"^/[^\x00-\x1f]*\.json$", description="As Docker's host sees it.")]
+    tenant: Annotated[str, Field(pattern=f"^{TENANT_NAME.pattern}$", description="Another tenant's jobs are refused.")]
 
 
 class SandboxTemplate(BaseModel):
@@ -30,6 +41,9 @@ class SandboxTemplate(BaseModel):
         False
     )
     egress: Annotated[bool, Field(description="A socket of the egress proxy's is mounted, and nothing else.")] = False
+    credentials: Annotated[
+        SandboxCredentials | None, Field(description="Mounted read-only into the home; every job can read it.")
+    ] = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -121,5 +135,14 @@ class SandboxdSettings(BaseSettings):
             raise ValueError(
                 "a template has egress, and egress_socket is not given: it takes a proxy on the same host, so pods of "
                 "a cluster cannot have it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _credentials_are_dockers(self) -> Self:
+        if self.sandboxd_backend != "docker" and any(each.credentials for each in self.sandbox_templates.values()):
+            raise ValueError(
+                "a template has credentials, and sandboxd_backend is oci, where each sandbox has user IDs of its own, "
+                "which cannot read the file: remove them, or let the egress proxy add them"
             )
         return self

@@ -11,7 +11,15 @@ from docker.types import LogConfig, Mount, Ulimit
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.egress_folders import SANDBOX_FOLDER
 from fleet_runtime.sandboxd.oci_seccomp import seccomp
-from fleet_runtime.sandboxd.posture import HOST_NAME, RESOURCE_LIMITS, RUNNER, USER_ID, WORKING_FOLDER, scratch
+from fleet_runtime.sandboxd.posture import (
+    CREDENTIALS_FILE,
+    HOST_NAME,
+    RESOURCE_LIMITS,
+    RUNNER,
+    USER_ID,
+    WORKING_FOLDER,
+    scratch,
+)
 from fleet_runtime.sandboxd.workspace import SANDBOX_FOLDER as WORKSPACE_FOLDER
 
 LABEL_FLEET = "agent-fleet.fleet"
@@ -37,6 +45,8 @@ def container_config(
     if workspace_volume is not None:
         # A new volume takes over what the image has there: an empty folder of the sandbox's user.
         mounts.append(Mount(WORKSPACE_FOLDER, workspace_volume, type="volume"))
+    if template.credentials is not None:
+        mounts.append(Mount(CREDENTIALS_FILE, template.credentials.file, type="bind", read_only=True))
     return {
         "image": template.image,
         "entrypoint": list(RUNNER),

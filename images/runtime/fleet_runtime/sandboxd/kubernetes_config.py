@@ -44,4 +44,6 @@ class KubernetesSettings(BaseSettings):
             raise ValueError(f"must hold one template, as there is one selector; given are {', '.join(sorted(value))}")
         if any(template.workspaces for template in value.values()):
             raise ValueError("workspaces must be false: pods are made before their jobs are known")
+        if any(template.credentials for template in value.values()):
+            raise ValueError("credentials must be left out: a pod mounts no file of its node's")
         return value

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fleet_runtime.agent_script import HOME_FOLDER
 from fleet_runtime.sandboxd.config import SandboxTemplate
 
 USER_ID = 10001
 """User and group of every process in a sandbox."""
 HOST_NAME = "sandbox"
 WORKING_FOLDER = "/job"
+CREDENTIALS_FOLDER = f"{HOME_FOLDER}/.claude"
+"""Where the Claude Code CLI keeps its own; it is a job's to write to, like the rest of its home."""
+CREDENTIALS_FILE = f"{CREDENTIALS_FOLDER}/.credentials.json"
 RUNNER = ("python3", "main.py")
 """What every sandbox starts as, whatever its image starts otherwise: Python, which becomes the runner
 (images/sandbox/sitecustomize.py)."""
@@ -53,9 +57,12 @@ class Scratch:
 
 def scratch(template: SandboxTemplate) -> tuple[Scratch, ...]:
     """Return what a sandbox of this template may write to; a job that compiles has to execute what it made."""
+    home_bytes = max(template.scratch_bytes // 4, _MEBIBYTE)
     return (
         _scratch(WORKING_FOLDER, template.scratch_bytes, "0700"),
-        _scratch("/tmp", max(template.scratch_bytes // 4, _MEBIBYTE), "1777"),  # noqa: S108 - the sandbox's own
+        _scratch("/tmp", home_bytes, "1777"),  # noqa: S108 - the sandbox's own
+        # Docker would make the folder that a file is mounted in as root's, and the CLI could keep nothing there.
+        *((_scratch(CREDENTIALS_FOLDER, home_bytes, "0700"),) if template.credentials else ()),
         _scratch("/dev/shm", _SHARED_MEMORY_BYTES, "1777", executable=False),  # noqa: S108 - the same
     )
 

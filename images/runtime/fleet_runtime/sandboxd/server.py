@@ -222,6 +222,9 @@ class Sandboxd:
         if pool is None:
             known = ", ".join(sorted(self._pools))
             raise RefusedError("unknown_template", f"there is no template {request.template!r}; there are {known}")
+        only = pool.template.credentials
+        if only is not None and request.tenant != only.tenant:
+            raise RefusedError("invalid_request", f"template {request.template!r} has one tenant's credentials")
         if isinstance(pool, ColdPool):
             return pool.source(request.workspace)
         if request.workspace is not None:
