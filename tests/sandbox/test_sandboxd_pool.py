@@ -208,3 +208,15 @@ async def test_a_sandbox_that_becomes_ready_after_that_is_not_kept() -> None:
 
 async def _nothing(pool: TemplatePool, backend: PretendBackend) -> bool:
     return not backend.existing and pool.counts["starting"] == pool.counts["removing"] == 0
+
+
+async def test_a_sandbox_that_becomes_ready_between_looking_and_waiting_is_not_waited_past() -> None:
+    """Prevents a job that waits, and loses an attempt, beside the one sandbox there may be, which idles."""
+    pool = pool_of(PretendBackend(), warm=1, maximum=1)
+    pool.open()
+    assert pool.take() is None
+    await settled(pool)
+    sandbox = await pool.wait(asyncio.get_running_loop().time() + 0.3)
+    assert pool.counts["running"] == 1
+    pool.release(sandbox)
+    await pool.close()

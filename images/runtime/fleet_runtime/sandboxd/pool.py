@@ -95,7 +95,7 @@ class TemplatePool:
             if sandbox.ended.is_set():
                 self._dispose(sandbox)
                 continue
-            self._hand_out(sandbox)
+            self._running[sandbox.name] = sandbox
             self._demand.took(len(self._idle))
             if self._refill is None:
                 self._refill = asyncio.get_running_loop().call_later(_REFILL_DELAY_SECONDS, self._fill)
@@ -108,6 +108,9 @@ class TemplatePool:
             raise RefusedError("shutting_down", "sandboxd is shutting down")
         if self._problem is not None:
             raise RefusedError("start_failed", self._problem)
+        # One may have become ready since the caller found none, and nobody would be told of it again.
+        if (sandbox := self.take()) is not None:
+            return sandbox
         place: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         if not self._paused:
@@ -166,9 +169,6 @@ class TemplatePool:
             place = self._waiting.popleft()
             if not place.done():
                 place.set_exception(RefusedError(code, message))
-
-    def _hand_out(self, sandbox: Sandbox) -> None:
-        self._running[sandbox.name] = sandbox
 
     def _wanted_idle(self) -> int:
         """As many as the template says, or as demand of late asks for, if that is more.
@@ -231,7 +231,7 @@ class TemplatePool:
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
-                self._hand_out(sandbox)
+                self._running[sandbox.name] = sandbox
                 place.set_result(sandbox)
                 break
         else:
