@@ -1,5 +1,6 @@
 """Sandboxes with a way to the proxy: any backend, with a folder and a socket made before each and gone after it."""
 
+import errno
 from collections.abc import Collection, Mapping
 
 from fleet_runtime.sandboxd.backend import Backend, BackendError, Sandbox
@@ -39,7 +40,8 @@ class EgressBackend:
             try:
                 self._link.add(name, template_name, self._folders.make(name))
             except OSError as error:
-                raise BackendError(f"template {template_name}: no socket for its egress: {error}") from error
+                said = f"template {template_name}: no socket for its egress: {error}"
+                raise BackendError(said, shortage=error.errno == errno.ENOSPC) from error
         return await self._inner.start(name, template_name, template, workspace)
 
     def shortage(self) -> str | None:

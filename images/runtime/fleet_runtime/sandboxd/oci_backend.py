@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -30,6 +29,8 @@ _Answer = TypeVar("_Answer")
 
 _REMOVALS_AT_ONCE = 2
 _DEATH_SECONDS = 5.0
+_NO_SPACE = "no space left on device"
+"""Said by the kernel to us, and by a runtime of what the kernel said to it."""
 _GVISOR = "runsc"
 """It puts itself into a user namespace, and has processes beside the first one."""
 
@@ -100,7 +101,7 @@ class OciBackend:
                 os.close(writing)
         except (BackendError, ImageError, OSError) as error:
             # A full disk is no fault of the job that finds it, which waits for space as for a free sandbox.
-            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            full = _NO_SPACE in str(error).lower()
             lasting = isinstance(error, ImageError)
             raise BackendError(f"template {template_name}: {error}", lasting=lasting, shortage=full) from error
         return await SocketAttachment.opened(name, ours, reading)
@@ -180,10 +181,11 @@ class OciBackend:
 
     def _made_by(self, name: str) -> Runtime:
         """Return the runtime that a bundle was made for: an earlier sandboxd may have used another."""
-        try:
-            return self._runtime((self._bundles / name / "runtime").read_text())
-        except OSError:
-            return self._runtime(next(iter(self._runtimes), "runc"))
+        made_for = ""
+        with contextlib.suppress(OSError):
+            made_for = (self._bundles / name / "runtime").read_text()
+        # Nothing was written where the disk was full; then nothing was started either.
+        return self._runtime(made_for or next(iter(self._runtimes), "runc"))
 
     def _write_bundle(
         self, name: str, template: SandboxTemplate, program: Program, workspace: Workspace | None

@@ -264,8 +264,9 @@ class TemplatePool:
         if isinstance(error, BackendError) and error.lasting:
             self.forbid(self._failure)
             return
-        # A start that found none to be had has waited already.
-        delay = _BACKOFF_SECONDS[0 if self._short else min(self._failures, len(_BACKOFF_SECONDS) - 1)]
+        # Where all draw on one stock, a start that found none to be had has waited already.
+        waited = self._short and self._backend.shared
+        delay = _BACKOFF_SECONDS[0 if waited else min(self._failures, len(_BACKOFF_SECONDS) - 1)]
         self._failures += 1
         self._paused = True
         asyncio.get_running_loop().call_later(delay, self._retry)
