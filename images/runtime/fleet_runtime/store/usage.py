@@ -26,7 +26,11 @@ ON CONFLICT (tenant, day, part) DO UPDATE SET
 
 
 class UsageTally:
-    """One worker's tally. A worker that is killed takes the last second of it along; nothing is decided by it."""
+    """One worker's tally. Nothing is decided by it.
+
+    A worker that is killed takes the last second of it along; where a connection dies with its answer under way, that
+    second may count twice.
+    """
 
     def __init__(self, database: Database) -> None:
         """Begin with nothing used."""
@@ -43,7 +47,7 @@ class UsageTally:
         self._cpu_ms[tenant] = self._cpu_ms.get(tenant, 0.0) + cpu_ms
 
     async def write(self) -> None:
-        """Write what has gathered; raises DatabaseAway, and then keeps it."""
+        """Write what has gathered; raises DatabaseAway, and then keeps it, as it does when it is cancelled."""
         jobs, cpu_ms = self._jobs, self._cpu_ms
         tenants = sorted(jobs.keys() | cpu_ms.keys())
         if not tenants:
@@ -56,7 +60,8 @@ class UsageTally:
         }
         try:
             await self._database.tuples(_ADD, parameters)
-        except DatabaseAway:
+        except (DatabaseAway, asyncio.CancelledError):
+            # A worker that drains cancels `run`, and then writes what is left.
             self._jobs.update(jobs)
             for tenant, used in cpu_ms.items():
                 self.used(tenant, used)
