@@ -1,7 +1,7 @@
-"""The image of an agent type, built as the target of images/agent that its settings choose."""
+"""The image of an agent type: by digest, or built as the target of images/agent that its settings choose."""
 
 import pulumi
-from agent_fleet import AgentImage, AgentImageArgs
+from agent_fleet import AgentImage, AgentImageArgs, PulledImage
 
 from architectures.host_certificates import ca_bundle
 from settings.agent_model import HostAgent
@@ -12,9 +12,15 @@ CONTEXT = "images"
 DOCKERFILE = "images/agent/Dockerfile"
 
 
-def agent_image(fleet: str, settings: Settings, name: str, agent: HostAgent) -> pulumi.Output[str]:
-    """Declare the build for an agent type with a toolchain, and return the image by its content."""
-    target = f"{agent.toolchain}-hardened" if agent.hardened else f"{agent.toolchain}"
+def agent_image(fleet: str, settings: Settings, name: str, agent: HostAgent, target: str) -> pulumi.Output[str]:
+    """Declare the image of an agent type with a toolchain, built or as the settings name it; return it by its content.
+
+    `target` is what images/agent/Dockerfile calls it.
+    """
+    images = settings.images.digests or settings.images.imported
+    given = None if images is None else images.agents.of(target)
+    if given is not None:
+        return PulledImage(f"agent-{name}", {"reference": given}).reference
     args: AgentImageArgs = {
         "repository": f"agent-fleet/agent-{target}",
         # Types with one toolchain may have different tools in it.

@@ -125,8 +125,8 @@ def _agent(fleet: str, settings: Settings, name: str, agent: HostAgent) -> HostA
         args["workspace_mebibytes"] = agent.workspace_mebibytes
     if agent.image is not None:
         args["image"] = PulledImage(f"agent-{name}", {"reference": agent.image}).reference
-    elif agent.toolchain is not None:
-        args["image"] = agent_image(fleet, settings, name, agent)
+    elif agent.target is not None:
+        args["image"] = agent_image(fleet, settings, name, agent, agent.target)
     if agent.hardened:
         args["shell"] = False
     if agent.credentials is not None:

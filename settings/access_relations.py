@@ -84,7 +84,9 @@ def host_image_violations(settings: Settings) -> Iterator[Violation]:
             "given as well as fleet.images.digests; images come from one source: leave one of the two out",
             ("images.digests",),
         )
-    for name, image in images.imported.model_dump(exclude_none=True).items():
+    told = images.imported.model_dump(exclude_none=True)
+    agents: dict[str, str] = told.pop("agents")
+    for name, image in (*told.items(), *((f"agents.{name}", image) for name, image in agents.items())):
         if not _IMAGE_ID.fullmatch(image):
             yield Violation(
                 f"images.imported.{name}",

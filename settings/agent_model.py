@@ -54,3 +54,8 @@ class HostAgent(Section):
     single_tenant_and_trusted: bool = False
     """What `credentials` takes: this stack has no tenant but `default`, and you trust all that its jobs of this type
     run with the account. Jobs of another tenant are refused."""
+
+    @property
+    def target(self) -> str | None:
+        """The target of images/agent that its image is of; None where the sandbox image or one of yours is taken."""
+        return f"{self.toolchain}-hardened" if self.toolchain and self.hardened else self.toolchain

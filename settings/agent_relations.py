@@ -94,11 +94,20 @@ def _image_violations(settings: Settings, name: str) -> Iterator[Violation]:
             (f"{here}.image",),
         )
     source = "digests" if images.digests is not None else "imported" if images.imported is not None else None
-    if agent.toolchain is not None and source is not None:
+    given = images.digests or images.imported
+    if agent.target is not None and agent.image is None and given is not None and given.agents.of(agent.target) is None:
+        key = f"images.{source}.agents.{agent.target.replace('-', '_')}"
         yield Violation(
-            f"{here}.toolchain",
-            f"given, and with fleet.images.{source} nothing is built: name that image by its digest in "
-            f"fleet.{here}.image",
+            key,
+            f"not given, and with fleet.images.{source} nothing is built, so fleet.{here}.toolchain has no image: give "
+            f"agent-fleet/agent-{agent.target} there, or an image of yours in fleet.{here}.image",
+            (f"{here}.toolchain",),
+        )
+    if agent.tools is not None and given is not None:
+        yield Violation(
+            f"{here}.tools",
+            f"given, and with fleet.images.{source} nothing is built: remove it for the tools that the image has, or "
+            f"name an image of yours in fleet.{here}.image",
             (f"images.{source}",),
         )
     if agent.hardened and agent.toolchain is None and agent.image is None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from settings.agent_image_model import AgentDigests, ImportedAgents
 from settings.agent_model import HostAgent
 from settings.aws_model import Aws
 from settings.budget_model import Budget
@@ -173,6 +174,7 @@ class Digests(Section):
     """The database."""
     redis: ImageByDigest | None = None
     """The doorbell, for `fleet.doorbell.kind: redis`."""
+    agents: AgentDigests = Field(default=AgentDigests(), json_schema_extra=vm_only(f"{_SANDBOX}.image"))
 
 
 class Imported(Section):
@@ -187,6 +189,7 @@ class Imported(Section):
     """The database."""
     redis: ImageName | None = None
     """The doorbell, for `fleet.doorbell.kind: redis`."""
+    agents: ImportedAgents = Field(default=ImportedAgents(), json_schema_extra=vm_only(f"{_SANDBOX}.image"))
 
 
 class Images(Section):

@@ -17,7 +17,9 @@ from engine.paths import Paths, cache_directory
 from engine.report import Report, private_file
 
 _SETTINGS = (*images.NEEDED, "redis")
-"""The images that `fleet.images.imported` names."""
+"""The images that `fleet.images.imported` names, wherever they run."""
+_AGENT = "agent-"
+"""What the agents' images begin with; only a Docker host has them."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,17 @@ class Bundle:
             if entry["kind"] == images.KIND
         }
 
-    def archive(self, name: str) -> Callable[[], bytes]:
-        """What reads an image as containerd takes it."""
-        path = str(self.images()[name]["path"])
-        return lambda: images.unpacked_archive(self.folder, path)
+    def archives(self) -> dict[str, tuple[str, Callable[[], bytes]]]:
+        """The images that a cluster's nodes run, each by its name there and what reads it as containerd takes it."""
+
+        def reader(path: str) -> Callable[[], bytes]:
+            return lambda: images.unpacked_archive(self.folder, path)
+
+        return {
+            name: (str(each["reference"]), reader(str(each["path"])))
+            for name, each in self.images().items()
+            if name in _SETTINGS
+        }
 
     def install_programs(self, paths: Paths, report: Report) -> None:
         """The engine and its plugins, where they are missing."""
@@ -71,10 +80,22 @@ class Bundle:
         known = self.images()
         if missing := [name for name in images.NEEDED if name not in known]:
             raise UserFacingError(f"The bundle has no image {missing[0]}.", "Make it anew: make bundle.")
-        fleet["images"] = {"imported": {name: known[name][kind] for name in _SETTINGS if name in known}}
+        imported: dict[str, Any] = {name: known[name][kind] for name in _SETTINGS if name in known}
+        if kind == "id" and (agents := _agents(known)):
+            imported["agents"] = agents
+        fleet["images"] = {"imported": imported}
         target = paths.fleet / f"bundle-{stack}.yaml"
         private_file(target, yaml.safe_dump(document, sort_keys=False))
         return target
+
+
+def _agents(known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the agents' images by the names that settings have for them."""
+    return {
+        name.removeprefix(_AGENT).replace("-", "_"): str(image["id"])
+        for name, image in known.items()
+        if name.startswith(_AGENT)
+    }
 
 
 def open_bundle(path: Path, report: Report) -> Bundle:

@@ -24,8 +24,7 @@ def cluster_images(session: Session, kubeconfig: Path | None, context: str | Non
     if opened is None:
         names = import_images(docker_daemon.connect(600), found, own, session.stack, say)
     else:
-        archives = {name: (each["reference"], opened.archive(name)) for name, each in opened.images().items()}
-        names = import_archives(archives, found, own, say)
+        names = import_archives(opened.archives(), found, own, say)
     say("Set below `fleet` in the stack's settings file:\n  images:\n    imported:")
     for image, name in names.items():
         say(f"      {image}: {name}")

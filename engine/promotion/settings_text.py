@@ -9,6 +9,9 @@ import yaml
 from engine.configuration import KEY
 from engine.errors import UserFacingError
 
+AGENTS = "agents"
+"""Below that place: the agents' images, each by its target, where a release has `agent-<target>`."""
+_AGENT = "agent-"
 PLACE = ("config", KEY, "images", "digests")
 _BY_DIGEST = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 
@@ -26,7 +29,9 @@ def _nodes(path: Path, text: str) -> dict[str, yaml.ScalarNode]:
                 "Write images: digests: with runtime, sandbox and postgres into it once; then they are promoted.",
             )
         node = pairs[key]
-    return {name: value for name, value in _pairs(node).items() if isinstance(value, yaml.ScalarNode)}
+    pairs = _pairs(node)
+    agents = {f"{_AGENT}{key.replace('_', '-')}": value for key, value in _pairs(pairs.get(AGENTS)).items()}
+    return {name: value for name, value in {**pairs, **agents}.items() if isinstance(value, yaml.ScalarNode)}
 
 
 def _pairs(node: yaml.Node | None) -> dict[str, yaml.Node]:
@@ -40,7 +45,8 @@ def digests(path: Path) -> dict[str, str]:
     """The images of a settings file by name; raises UserFacingError if it has none."""
     found = {name: str(node.value) for name, node in _nodes(path, path.read_text()).items()}
     for name, value in found.items():
-        check_digest(f"{path.name}: fleet.images.digests.{name}", value)
+        key = f"{AGENTS}.{name.removeprefix(_AGENT).replace('-', '_')}" if name.startswith(_AGENT) else name
+        check_digest(f"{path.name}: fleet.images.digests.{key}", value)
     return found
 
 

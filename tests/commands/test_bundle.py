@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tarfile
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from engine.bundle.writing import Staging, check_space, digest_of
 from engine.configuration import KEY
 from engine.errors import UserFacingError
 from engine.paths import CHECKOUT, Paths
+from settings.load import from_mapping
 
 _ID = "sha256:" + "a1" * 32
 
@@ -194,3 +196,25 @@ def test_a_stack_takes_its_images_from_the_bundle(tmp_path: Path, architecture: 
     assert settings["images"]["imported"]["runtime"] == image
     assert set(settings["images"]) == {"imported"}
     assert settings["workers"] == {"count": 1}
+
+
+@pytest.mark.parametrize("architecture", ["vm", "cluster"])
+def test_the_agents_images_of_a_bundle_are_named_where_agents_have_them(tmp_path: Path, architecture: str) -> None:
+    """A fleet with agents would want to build theirs where there is no network."""
+    names = ("runtime", "sandbox", "postgres", "agent-python", "agent-node-hardened")
+    entries = {
+        f"images/{name}.tar.gz": {"kind": "image", "image": name, "id": _ID, "reference": f"agent-fleet/{name}:a1"}
+        for name in names
+    }
+    source = tmp_path / "Pulumi.local.yaml"
+    agents = {"a": {"toolchain": "python"}, "b": {"toolchain": "node", "hardened": True}}
+    teams = {"t": {"pools": {"testing": {}}}}
+    fleet = {"architecture": architecture, **({"agents": agents} if architecture == "vm" else {"teams": teams})}
+    source.write_text(yaml.safe_dump({"config": {KEY: fleet}}))
+    written = Bundle(tmp_path, {"entries": entries}).settings(Paths(tmp_path), "local", source)
+    given = yaml.safe_load(written.read_text())["config"][KEY]
+    imported = from_mapping(given, stack="local", today=date(2026, 11, 21)).images.imported
+    assert imported is not None
+    assert set(Bundle(tmp_path, {"entries": entries}).archives()) == {"runtime", "sandbox", "postgres"}, "for a node"
+    expected = (_ID, _ID, None) if architecture == "vm" else (None, None, None)
+    assert (imported.agents.python, imported.agents.node_hardened, imported.agents.rust) == expected

@@ -12,6 +12,8 @@ from recording import FLEET, Deploy, Recording, digest
 from stack_settings import read
 from test_posture import environment
 
+from engine.image_family import matrix
+from settings.agent_image_model import AgentDigests, ImportedAgents
 from settings.agent_model import PythonTool, Toolchain
 from settings.problems import SettingsError
 
@@ -25,6 +27,9 @@ CODER: dict[str, Any] = {
     "egress": True,
 }
 BY_DIGEST = {"digests": dict.fromkeys(("runtime", "sandbox", "postgres"), IMAGE)}
+WITH_AGENT = {"digests": {**BY_DIGEST["digests"], "agents": {"full": IMAGE}}}
+ID = "sha256:" + "d" * 64
+IMPORTED = dict.fromkeys(BY_DIGEST["digests"], ID)
 EGRESS = {"egress": {"domains": ["api.example.com"]}}
 
 
@@ -95,7 +100,27 @@ def test_without_agent_types_nothing_is_said_of_them(fleet: Recording) -> None:
         ({"agents": {"A": {}}}, "agents", "small letters"),
         ({"agents": {"a": {"toolchain": "go"}}}, "agents.a.toolchain", "python"),
         ({"agents": {"a": {"toolchain": "python", "image": IMAGE}}}, "agents.a.toolchain", "leave one of the two out"),
-        ({"agents": {"a": {"toolchain": "python"}}, "images": BY_DIGEST}, "agents.a.toolchain", "nothing is built"),
+        (
+            {"agents": {"a": {"toolchain": "python", "hardened": True}}, "images": BY_DIGEST},
+            "images.digests.agents.python_hardened",
+            "agent-fleet/agent-python-hardened",
+        ),
+        (
+            {"agents": {"a": {"toolchain": "node"}}, "images": {"imported": IMPORTED}},
+            "images.imported.agents.node",
+            "nothing is built",
+        ),
+        (
+            {"agents": {"a": {"toolchain": "full", "tools": ["ruff"]}}, "images": WITH_AGENT},
+            "agents.a.tools",
+            "nothing is built",
+        ),
+        ({"images": {"imported": {**IMPORTED, "agents": {"rust": "mine:1"}}}}, "images.imported.agents.rust", "own id"),
+        (
+            {"images": {"digests": {**BY_DIGEST["digests"], "agents": {"go": IMAGE}}}},
+            "images.digests.agents.go",
+            "full",
+        ),
         ({"agents": {"a": {"hardened": True}}}, "agents.a.hardened", "fleet.agents.a.toolchain"),
         ({"agents": {"a": {"toolchain": "rust", "tools": ["ruff"]}}}, "agents.a.tools", "python and full"),
         ({"agents": {"a": {"toolchain": "python", "tools": ["tox"]}}}, "agents.a.tools", "pytest"),
@@ -132,6 +157,47 @@ def test_a_toolchain_chooses_a_target_of_the_agents_dockerfile(deploy: Deploy, p
         assert [agent.get("shell", True) for agent in api] == [True, False]
         templates = json.loads(told(recording, "sandboxd")["FLEET_SANDBOX_TEMPLATES"])
         assert templates["agent-b"]["image"] == digest("agent-b")
+
+
+@pytest.mark.parametrize("source", ["digests", "imported"])
+def test_a_stack_that_builds_nothing_takes_its_agents_images_from_the_same_place(
+    source: str, deploy: Deploy, preview: bool
+) -> None:
+    """The agents' images would be built where nothing can be, or would be others than those that were judged."""
+    reference = IMAGE if source == "digests" else ID
+    given = dict.fromkeys(("runtime", "sandbox", "postgres"), reference)
+    recording = deploy(
+        agents={
+            "a": {"toolchain": "python"},
+            "b": {"toolchain": "node", "hardened": True},
+            "c": {"toolchain": "rust"},
+        },
+        images={source: {**given, "agents": {"python": reference, "node_hardened": reference, "rust": reference}}},
+    )
+    assert not recording.of_type("docker-build:index:Image")
+    pulled = {each.name: each.inputs["name"] for each in recording.of_type("docker:index/remoteImage:RemoteImage")}
+    assert {name: pulled[name] for name in pulled if name.startswith("agent-")} == dict.fromkeys(
+        ("agent-a", "agent-b", "agent-c"), reference
+    )
+    if not preview:
+        templates = json.loads(told(recording, "sandboxd")["FLEET_SANDBOX_TEMPLATES"])
+        assert templates["agent-b"]["image"] == digest("agent-b")
+        assert [each.get("shell", True) for each in json.loads(told(recording, "api")["FLEET_AGENTS"])] == [
+            True, False, True,
+        ]  # fmt: skip
+
+
+def test_a_cluster_takes_its_agents_images_by_type() -> None:
+    """The key would be ignored there."""
+    with pytest.raises(SettingsError, match=r"fleet\.agent_types\.<agent_type>\.sandbox\.image"):
+        read({"architecture": "cluster", "teams": {"a": {"pools": {"testing": {}}}}, "images": WITH_AGENT})
+
+
+def test_the_settings_have_a_place_for_each_agents_image_of_the_family() -> None:
+    """An image that is built, signed and bundled could not be named."""
+    family = {each.name for each in matrix.load().image if each.name.startswith("agent-")}
+    assert {f"agent-{name.replace('_', '-')}" for name in AgentDigests.model_fields} == family
+    assert set(ImportedAgents.model_fields) == set(AgentDigests.model_fields)
 
 
 def test_every_tool_of_the_settings_has_a_list_with_hashes() -> None:

@@ -21,6 +21,7 @@ from engine.promotion.settings_text import exchanged
 KEY = SigningKey(ec.generate_private_key(ec.SECP256R1()))
 SBOM, PROVENANCE = "https://spdx.dev/Document", "https://slsa.dev/provenance/v1"
 OLD = "sha256:" + "a" * 64
+OTHER = "r.example/old/agent@sha256:" + "b" * 64
 SETTINGS = """# What this stack is, for people.
 config:
   agent-fleet:fleet:
@@ -125,6 +126,49 @@ def test_the_verified_digests_go_into_the_next_stack_and_nothing_else_changes(
     assert f"-        runtime: r.example/old/runtime@{OLD}" in shown
     assert "+        runtime: 127.0.0.1" in shown
     assert not _promote(paths, registry), "again, there is nothing to do"
+
+
+def test_the_agents_images_are_promoted_with_the_rest(paths: Paths, registry: _Registry) -> None:
+    """A stack would run the agents of one release beside the service of another."""
+    names = ("runtime", "sandbox", "agent-python", "agent-node-hardened")
+    images = {name: registry.publish(paths.root / "published", name) for name in names}
+    release = paths.root / "digests.json"
+    release.write_text(json.dumps(images))
+    prod = paths.tracked_configuration("prod")
+    agents = f"        agents:\n          python: {OTHER}  # and its tools\n          node_hardened: '{OTHER}'\n"
+    before = prod.read_text()
+    prod.write_text(before.replace("    database:", f"{agents}    database:"))
+    assert command.promote(paths, str(release), "prod", paths.root / "cosign.pub", dry_run=False)
+    written = prod.read_text()
+    assert f"          python: {images['agent-python']}  # and its tools\n" in written
+    assert f"          node_hardened: {images['agent-node-hardened']}\n" in written
+    # From stack to stack, whose files name them in one way.
+    staging = paths.tracked_configuration("staging")
+    staging.write_text(before.replace("    database:", f"{agents}    database:"))
+    assert command.promote(paths, "prod", "staging", paths.root / "cosign.pub", dry_run=False)
+    assert images["agent-node-hardened"] in staging.read_text()
+
+
+def test_an_agents_image_that_nobody_vouches_for_or_that_is_missing_is_not_promoted(
+    paths: Paths, registry: _Registry
+) -> None:
+    """What an agent runs in would be the one image that was not looked at."""
+    prod, release = paths.tracked_configuration("prod"), paths.root / "digests.json"
+    prod.write_text(prod.read_text().replace("    database:", f"        agents: {{python: {OTHER}}}\n    database:"))
+    before = prod.read_text()
+    images = {name: registry.publish(paths.root / "published", name) for name in ("runtime", "sandbox")}
+    release.write_text(json.dumps(images))
+    with pytest.raises(UserFacingError, match="not promoted: agent-python"):
+        command.promote(paths, str(release), "prod", paths.root / "cosign.pub", dry_run=False)
+    unsigned = registry.publish(paths.root / "published", "agent-python", key=None)
+    release.write_text(json.dumps({**images, "agent-python": unsigned}))
+    with pytest.raises(UserFacingError, match="its sig is not in the registry"):
+        command.promote(paths, str(release), "prod", paths.root / "cosign.pub", dry_run=False)
+    assert prod.read_text() == before
+    zeros = prod.read_text().replace(OTHER, "r.example/x@sha256:" + "0" * 64)
+    paths.tracked_configuration("staging").write_text(zeros)
+    with pytest.raises(UserFacingError, match=r"digests\.agents\.python"):
+        command.promote(paths, "staging", "prod", paths.root / "cosign.pub", dry_run=False)
 
 
 @pytest.mark.parametrize(
