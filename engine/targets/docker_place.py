@@ -12,7 +12,8 @@ from typing import Any
 import click
 import docker
 
-from engine import docker_daemon, port_check
+from engine import credentials_check, docker_daemon, port_check
+from engine.docker_endpoint import endpoint
 from engine.errors import UserFacingError
 from engine.report import Report
 from engine.stack_state import StackState
@@ -58,9 +59,10 @@ class DockerPlace:
         docker_objects.refuse_foreign_removal(self._objects, state, self._fleet)
 
     def check_before(self, settings: Mapping[str, Any]) -> None:
-        """Refuse a port that is taken, and a disk without room."""
+        """Refuse a port that is taken, credentials that are not there, and a disk without room."""
         if (wanted := port_check.wanted(settings)) is not None:
             port_check.check(*wanted, self._fleet, self._client)
+        credentials_check.check(settings, endpoint(), self._report)
         check_space(self._client)
 
     def remove_orphans(self, state: StackState) -> None:
