@@ -57,6 +57,7 @@ def _unpacked(archive: tarfile.TarFile, bundle: Path, size: int, cache: Path, re
     part = folder.with_name(f"{folder.name}.part-{os.getpid()}")
     report(f"Checking {bundle.name}: {len(wanted)} entries, {size / 1e6:.0f} MB.")
     if not there:
+        _remove_abandoned(folder)
         _check_space(cache, size)
         part.mkdir(parents=True)
         (part / MANIFEST).write_bytes(text)
@@ -71,6 +72,17 @@ def _unpacked(archive: tarfile.TarFile, bundle: Path, size: int, cache: Path, re
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what runs that were killed had begun to unpack: it is as large as the bundle."""
+    for part in folder.parent.glob("*.part-*"):
+        try:
+            os.kill(int(part.name.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(part, ignore_errors=True)
+        except (PermissionError, ValueError):
+            continue
 
 
 def _manifest(archive: tarfile.TarFile, bundle: Path) -> tuple[bytes, dict[str, Any]]:

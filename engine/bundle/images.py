@@ -93,11 +93,14 @@ def add(client: docker.DockerClient, staging: Staging, images: Iterable[Found], 
                 staging.add_file(f"images/{image.name}/{file.name}", _EVIDENCE, file, image=image.name)
 
 
+def lacking(client: docker.DockerClient, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those of the entries that are images which Docker does not have."""
+    return {path: each for path, each in entries.items() if each["kind"] == KIND and not _has(client, each["id"])}
+
+
 def load(client: docker.DockerClient, folder: Path, entries: Mapping[str, Mapping[str, Any]], report: Report) -> None:
     """Give Docker the images that it lacks; raises UserFacingError where one does not become what it is listed as."""
-    for path, entry in entries.items():
-        if entry["kind"] != KIND or _has(client, entry["id"]):
-            continue
+    for path, entry in lacking(client, entries).items():
         report(f"  {entry['image']} ({entry['bytes'] / 1e6:.0f} MB)")
         try:
             with (folder / path).open("rb") as packed:

@@ -60,14 +60,16 @@ class Bundle:
 
     def load_images(self, client: docker.DockerClient, report: Report) -> None:
         """All images into Docker, but those that it has."""
-        free, needed = images.free_bytes(client), sum(each["bytes"] for each in self.images().values()) * 3
+        # Not those that it has: a run that was cut off, or a second one, would need their room once more.
+        lacking = images.lacking(client, self.entries)
+        free, needed = images.free_bytes(client), sum(each["bytes"] for each in lacking.values()) * 3
         if free is not None and free < needed:
             raise UserFacingError(
                 f"Docker's disk has {free / 1e9:.1f} GB free; the bundle's images take up to {needed / 1e9:.1f} GB.",
                 "Free space there, and run the command again.",
             )
         report("Loading the bundle's images into Docker.")
-        images.load(client, self.folder, self.entries, report)
+        images.load(client, self.folder, lacking, report)
 
     def settings(self, paths: Paths, stack: str, source: Path) -> Path:
         """A copy of the stack's settings that takes the images from the bundle: by id on a Docker host, else by name.

@@ -7,11 +7,13 @@ import sys
 import tarfile
 from datetime import date
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
+from docker.errors import ImageNotFound
 
-from engine.bundle import archive
+from engine.bundle import archive, images
 from engine.bundle.archive import BundleError, unpack
 from engine.bundle.install import Bundle
 from engine.bundle.writing import Staging, check_space, digest_of
@@ -177,6 +179,29 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path: Pat
     """Prevents a disk that is full after half an hour."""
     with pytest.raises(UserFacingError, match="GB are free"):
         check_space(tmp_path, 1 << 60)
+
+
+def test_what_killed_runs_had_begun_to_unpack_is_removed(bundle: Path, tmp_path: Path) -> None:
+    """Prevents a cache with gigabytes of each kill, in which at last no bundle has room."""
+    bundles = tmp_path / "cache" / "bundles"
+    dead, alive = bundles / f"a1.part-{2**22 - 1}", bundles / "a1.part-1"
+    for part in (dead, alive):
+        (part / "images").mkdir(parents=True)
+    folder = unpack(bundle, tmp_path / "cache", _quiet)
+    assert sorted(bundles.iterdir()) == sorted([folder, alive])
+
+
+def test_a_second_install_needs_no_room_for_what_docker_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a `make up` that cannot be repeated, because the first one filled half of the disk."""
+    entry = {"kind": "image", "image": "runtime", "id": _ID, "reference": "agent-fleet/runtime:a1", "bytes": 1 << 40}
+    opened = Bundle(tmp_path, {"entries": {"images/runtime.tar.gz": entry}})
+    monkeypatch.setattr(images, "free_bytes", Mock(return_value=1 << 20))
+    daemon = Mock()
+    opened.load_images(daemon, _quiet)
+    daemon.images.load.assert_not_called()
+    daemon.images.get.side_effect = ImageNotFound("none")
+    with pytest.raises(UserFacingError, match="GB free"):
+        opened.load_images(daemon, _quiet)
 
 
 @pytest.mark.parametrize(("architecture", "image"), [("vm", _ID), ("cluster", "agent-fleet/runtime:a1a1a1a1a1a1")])
