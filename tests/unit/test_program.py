@@ -105,3 +105,17 @@ def test_an_update_with_examples_in_its_settings_is_refused_before_anything_is_d
         run("prod", stack_settings("prod"))
     assert "fleet.images.digests.runtime: given registry.example.com/" in str(error.value)
     assert "fleet.aws.administrators[0]" in str(error.value)
+
+
+def test_credentials_in_sandboxes_are_warned_of_at_every_preview_and_update(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What gives an account away would be seen once, by whoever wrote it, and by nobody who deploys it later."""
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", told.append)
+    agent = {"credentials": "/etc/agent-fleet/credentials.json", "single_tenant_and_trusted": True}
+    run("test", {"architecture": "vm", "agents": {"trusted": agent}})
+    assert [line.split()[0] for line in told] == ["fleet.agents.trusted.credentials"]
+    told.clear()
+    run("test", {"architecture": "vm", "agents": {"trusted": {}}})
+    assert told == []
