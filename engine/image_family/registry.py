@@ -105,14 +105,15 @@ class Registry:
     ) -> Any:
         url = f"{self._scheme}://{self.host}{path}"
         answer = self._request(method, url, headers or {}, body)
-        if answer.status == 401:
+        # A registry hands on to storage at other hosts, and what those ask for is none of their business.
+        if answer.status == 401 and self._is_its_own(urljoin(url, answer.geturl() or "")):
             self._log_in(answer.headers.get("WWW-Authenticate", ""), scope)
             answer = self._request(method, url, headers or {}, body)
         return answer
 
     def _request(self, method: str, url: str, headers: dict[str, str], body: Any) -> Any:
-        # A place for an upload can be at another host, which must not get the login.
-        own = self._headers if urlsplit(url).netloc == self.host else {}
+        # A place for an upload can be at another host, or at this one in plain text: neither must get the login.
+        own = self._headers if self._is_its_own(url) else {}
         try:
             return self._pool.request(method, url, headers={**own, **headers}, body=body)
         except HTTPError as error:
@@ -121,6 +122,9 @@ class Registry:
                 f"The registry {self.host} cannot be reached: {reason}",
                 "Check REGISTRY and the network; nothing is pushed without it.",
             ) from None
+
+    def _is_its_own(self, url: str) -> bool:
+        return urlsplit(url)[:2] == (self._scheme, self.host)
 
     def _log_in(self, challenge: str, scope: str) -> None:
         kind, _, rest = challenge.partition(" ")
@@ -134,7 +138,13 @@ class Registry:
             query = {"service": asked.get("service", "")}
             if scope or asked.get("scope"):
                 query["scope"] = f"repository:{scope}:pull,push" if scope else asked["scope"]
-            answer = self._request("GET", f"{asked.get('realm', '')}?{urlencode(query)}", basic, None)
+            realm = asked.get("realm", "")
+            if urlsplit(realm).scheme != "https" and not _is_own(urlsplit(realm).netloc):
+                raise UserFacingError(
+                    f"The registry {self.host} wants the login at {realm!r}, where everybody could read it.",
+                    "Its operator has to give an address with https.",
+                )
+            answer = self._request("GET", f"{realm}?{urlencode(query)}", basic, None)
             if answer.status == 200:
                 tokens = json.loads(answer.data)
                 self._headers = {"Authorization": f"Bearer {tokens.get('token') or tokens.get('access_token')}"}
