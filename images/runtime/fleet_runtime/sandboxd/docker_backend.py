@@ -24,7 +24,9 @@ from fleet_runtime.sandboxd.workspace_desk import WorkspaceSize
 _Result = TypeVar("_Result")
 
 _CALL_SECONDS = 30
-"""No single request to the daemon waits longer."""
+"""No single request to the daemon waits longer, but for those that read or remove whole folders."""
+_FOLDERS_SECONDS = 300
+"""The workers wait a little longer for both (client.py)."""
 _NO_SPACE = "no space left on device"
 _STARTS_AT_ONCE = 4
 _REMOVALS_AT_ONCE = 4
@@ -83,11 +85,13 @@ class DockerBackend:
 
     async def workspace_sizes(self) -> list[WorkspaceSize]:
         """Have the daemon measure its volumes; it does that for one caller at a time."""
-        return await self._call(self._measurer, lambda client: volume_sizes(client, self._fleet))
+        return await self._call(self._measurer, lambda _: self._patiently(lambda it: volume_sizes(it, self._fleet)))
 
     async def remove_workspace(self, workspace: Workspace) -> bool:
         """Remove its volume."""
-        return await self._call(self._removers, lambda client: remove_volume(client, self._fleet, workspace))
+        return await self._call(
+            self._removers, lambda _: self._patiently(lambda it: remove_volume(it, self._fleet, workspace))
+        )
 
     def close(self) -> None:
         """End the threads; calls under way end by their own time limit."""
@@ -96,6 +100,10 @@ class DockerBackend:
 
     async def _call(self, pool: ThreadPoolExecutor, work: Callable[[docker.APIClient], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(pool, self._guarded, work)
+
+    def _patiently(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
+        with contextlib.closing(docker.APIClient(self._host, version="auto", timeout=_FOLDERS_SECONDS)) as client:
+            return work(client)
 
     def _guarded(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
         """Do one thing with the daemon, and put what goes wrong into words."""
