@@ -32,7 +32,8 @@ def unpack(bundle: Path, cache: Path, report: Report) -> Path:
     """The folder with the bundle's entries, each checked against the manifest; raises BundleError.
 
     Everything is read and checked on every call, and the folder appears whole or not at all: nothing of a bundle with
-    one wrong entry is used. What is unpacked already, from the same manifest, is not written again.
+    one wrong entry is used. What is unpacked already, from the same manifest, is checked too, and written again only
+    where it was changed since.
     """
     try:
         size = bundle.stat().st_size
@@ -53,7 +54,7 @@ def _unpacked(archive: tarfile.TarFile, bundle: Path, size: int, cache: Path, re
     text, manifest = _manifest(archive, bundle)
     wanted: dict[str, dict[str, Any]] = manifest["entries"]
     folder = cache / "bundles" / hashlib.sha256(text).hexdigest()[:16]
-    there = (folder / _COMPLETE).exists()
+    there = (folder / _COMPLETE).exists() and _is_whole(folder, text, wanted)
     part = folder.with_name(f"{folder.name}.part-{os.getpid()}")
     report(f"Checking {bundle.name}: {len(wanted)} entries, {size / 1e6:.0f} MB.")
     if not there:
@@ -74,6 +75,22 @@ def _unpacked(archive: tarfile.TarFile, bundle: Path, size: int, cache: Path, re
     return folder
 
 
+def _is_whole(folder: Path, manifest: bytes, wanted: dict[str, dict[str, Any]]) -> bool:
+    """Say whether the folder still has what was unpacked: that is what gets installed, and not the archive."""
+    try:
+        if (folder / MANIFEST).read_bytes() != manifest:
+            return False
+        for name, listed in wanted.items():
+            with (folder / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != listed["sha256"]:
+                    return False
+    except OSError:
+        return False
+    # A wheel that is there beside them would be found among the others.
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    return found == {*wanted, MANIFEST, _COMPLETE}
+
+
 def _remove_abandoned(folder: Path) -> None:
     """Remove what runs that were killed had begun to unpack: it is as large as the bundle."""
     for part in folder.parent.glob("*.part-*"):
@@ -87,15 +104,17 @@ def _remove_abandoned(folder: Path) -> None:
 
 def _manifest(archive: tarfile.TarFile, bundle: Path) -> tuple[bytes, dict[str, Any]]:
     first = archive.next()
-    source = archive.extractfile(first) if first is not None and first.name == MANIFEST else None
-    if first is None or source is None or first.size > _MANIFEST_BYTES:
+    # A link would lead to any other entry, of any size.
+    plain = first is not None and first.name == MANIFEST and first.isreg() and first.size <= _MANIFEST_BYTES
+    source = archive.extractfile(first) if first is not None and plain else None
+    if source is None:
         raise BundleError(f"{bundle} is no bundle: its first entry is not {MANIFEST}.\n{_AGAIN}")
     text = source.read()
     try:
         manifest = json.loads(text)
         entries = manifest["entries"]
         good = all(len(each["sha256"]) == 64 and each["bytes"] >= 0 for each in entries.values())
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         good, manifest, entries = False, {}, {}
     if not good:
         raise BundleError(f"{MANIFEST} of {bundle.name} cannot be read: it was changed or cut off.\n{_AGAIN}")

@@ -94,6 +94,41 @@ def test_a_changed_entry_is_refused_of_a_bundle_that_was_installed_before(bundle
         unpack(bundle, tmp_path / "cache", _quiet)
 
 
+@pytest.mark.parametrize("damage", ["changed", "removed", "added", "manifest"])
+def test_what_was_changed_since_it_was_unpacked_is_not_used(bundle: Path, tmp_path: Path, damage: str) -> None:
+    """Prevents an install from files that nobody checked: a power cut, or somebody, has changed them since."""
+    folder = unpack(bundle, tmp_path / "cache", _quiet)
+    wheel = folder / "wheels" / "one.whl"
+    if damage == "removed":
+        wheel.unlink()
+    else:
+        name = {"changed": wheel, "added": folder / "wheels" / "evil.whl", "manifest": folder / "manifest.json"}
+        name[damage].write_text("another")
+    assert unpack(bundle, tmp_path / "cache", _quiet) == folder
+    assert wheel.read_text() == "a wheel"
+    assert not (folder / "wheels" / "evil.whl").exists()
+    assert "README.md" in json.loads((folder / "manifest.json").read_text())["entries"]
+
+
+@pytest.mark.parametrize("made", ["dangling", "link", "deep"])
+def test_a_manifest_that_nobody_can_have_written_is_refused(tmp_path: Path, made: str) -> None:
+    """Prevents a stack trace, and a manifest that is a link to gigabytes, which would be read into memory."""
+    bundle = tmp_path / "bundle.tar"
+    with tarfile.open(bundle, "w") as target:
+        member = tarfile.TarInfo("manifest.json")
+        if made == "deep":
+            member.size = 200_000
+            target.addfile(member, io.BytesIO(b"[" * member.size))
+        else:
+            member.type, member.linkname = tarfile.SYMTYPE, "large"
+            target.addfile(member)
+        if made == "link":
+            large = tarfile.TarInfo("large")
+            large.size = 10
+            target.addfile(large, io.BytesIO(b"0123456789"))
+    assert ("cannot be read" if made == "deep" else "is no bundle") in _refused(bundle, tmp_path / "cache")
+
+
 @pytest.mark.parametrize("left", [10, 700, 5_000, 20_000])
 def test_a_bundle_that_is_cut_off_is_refused(bundle: Path, tmp_path: Path, left: int) -> None:
     """Prevents an install from a copy that broke off, wherever it did."""
