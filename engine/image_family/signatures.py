@@ -96,6 +96,8 @@ def _layers(layout: Layout, kind: str) -> list[tuple[bytes, dict[str, str]]]:
     if found is None:
         raise UserFacingError(f"{layout.folder} has no {TAG_ENDINGS[kind]}: it is not signed.", "Sign it: KEY=path.")
     manifest = json.loads(layout.blob(found["digest"]).read_bytes())
+    if not manifest["layers"]:
+        raise UserFacingError(f"{layout.folder} has a {TAG_ENDINGS[kind]} without any signature.", "Sign it: KEY=path.")
     return [(layout.blob(each["digest"]).read_bytes(), each["annotations"]) for each in manifest["layers"]]
 
 

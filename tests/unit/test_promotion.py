@@ -201,6 +201,17 @@ def test_an_image_that_the_registry_changed_is_not_promoted(paths: Paths, regist
         command.promote(paths, "staging", "prod", paths.root / "cosign.pub", dry_run=False)
 
 
+@pytest.mark.parametrize("ending", ["sig", "att"])
+def test_a_list_of_signatures_without_any_vouches_for_nothing(paths: Paths, registry: _Registry, ending: str) -> None:
+    """Whoever can push to the registry can put an empty list there, and every signature in that is right."""
+    images = {name: registry.publish(paths.root / "published", name) for name in ("runtime", "sandbox")}
+    place = f"/v2/team/runtime/manifests/{images['runtime'].partition('@')[2].replace(':', '-')}.{ending}"
+    registry.content[place] = json.dumps({"layers": []}).encode()
+    paths.tracked_configuration("staging").write_text(SETTINGS.format(**images))
+    with pytest.raises(UserFacingError, match=f"a {ending} without any signature"):
+        command.promote(paths, "staging", "prod", paths.root / "cosign.pub", dry_run=False)
+
+
 def test_a_release_file_promotes_as_a_stack_does(paths: Paths, registry: _Registry) -> None:
     """The first stack of a chain takes what the pipeline published, which stands in the release's file."""
     images = {name: registry.publish(paths.root / "published", name) for name in ("runtime", "sandbox", "redis")}
