@@ -141,6 +141,7 @@ def build(image: Image, request: Request, runner: BuildRunner, report: Report, r
     """Build it into the Docker daemon under its name and version; raises UserFacingError with the failing step."""
     started = datetime.now(UTC)
     bundle = own_bundle()
+    hashed = context_hash(image, request, root)
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
         context, file = stage(image, Path(folder), root)
         wanted = inputs(image, request, context, file)
@@ -152,7 +153,12 @@ def build(image: Image, request: Request, runner: BuildRunner, report: Report, r
             runner.run(command, _Progress(image.name, report), set())
         except OperationError as error:
             raise UserFacingError(f"{image.name}: {error}", "Correct it, and run the command again.") from None
-        return Built(id_file.read_text().strip(), started, datetime.now(UTC), context_hash(image, request, root))
+        if context_hash(image, request, root) != hashed:
+            raise UserFacingError(
+                f"{image.name}: files in {image.context} were changed while it was built.",
+                "Run the command again: what is signed names the sources that it was made of.",
+            )
+        return Built(id_file.read_text().strip(), started, datetime.now(UTC), hashed)
 
 
 def source(root: Path = CHECKOUT, run: Callable[..., Any] = subprocess.run) -> Source:
