@@ -3,6 +3,7 @@
 It passes signals on, collects what its children leave behind, and ends with the command's own exit code.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -96,6 +97,9 @@ def run(command: Sequence[str], mask: set[signal.Signals | int]) -> int:
     """Start the command in a process group of its own, in front where there is a terminal; return its process ID."""
     child = os.fork()
     if child:
+        # Here too: a signal may have to be passed on before the child has come so far, as a terminal's first size has.
+        with contextlib.suppress(OSError):
+            os.setpgid(child, child)
         return child
     code = 127
     try:
@@ -127,7 +131,8 @@ def watch(child: int | None, signals: set[signal.Signals]) -> int:
                 return code if code >= 0 else 128 - code
         elif child is not None:
             # The whole group: what a command has started is told as well, as a terminal would do it.
-            os.kill(-child, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-child, number)
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             return 0
 
