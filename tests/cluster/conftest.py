@@ -100,8 +100,9 @@ def node() -> Iterator[NodeUnderTest]:
         try:
             # The processes of one run (xdist) start it one after another, and share it then.
             with held(session.paths.lock("cluster-tests-start")):
-                _, started = start(session, _silent)
+                # First: whoever is the last to use it may be stopping it at this moment.
                 fcntl.flock(users, fcntl.LOCK_SH)
+                _, started = start(session, _silent)
         except UserFacingError as error:
             _skip(error)
         place = layout(session.paths)
