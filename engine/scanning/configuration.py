@@ -27,7 +27,7 @@ def configuration(root: Path, report: Report) -> Iterator[Finding]:
     """What hadolint says of the Dockerfiles, and actionlint and zizmor of the workflows."""
     dockerfiles = sorted(root.glob("images/*/Dockerfile"))
     yield from _hadolint(root, dockerfiles)
-    workflows = sorted((root / ".github" / "workflows").glob("*.yml"))
+    workflows = sorted((root / ".github" / "workflows").glob("*.y*ml"))
     if workflows:
         yield from _actionlint(root, workflows, report)
         yield from _zizmor(root, workflows)

@@ -39,9 +39,10 @@ def packages(seen: dict[str, Entry]) -> set[Package]:
 
 
 def _of(entry: Entry, release: str | None) -> Iterator[Package]:
-    if release is not None and _DEBIAN.match(entry.path):
+    if _DEBIAN.match(entry.path):
         for stanza in entry.content.decode("utf-8", "replace").split("\n\n"):
-            yield from _debian(stanza, release)
+            # Of no release that is known: no database has that, which is told. Left out, they would look clean.
+            yield from _debian(stanza, release or "unknown")
     elif _PYTHON.search(entry.path):
         described = HeaderParser().parsestr(entry.content.decode("utf-8", "replace"), headersonly=True)
         if described["Name"] and described["Version"]:

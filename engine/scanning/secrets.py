@@ -20,6 +20,8 @@ _IN_FILES = (
     *("NpmDetector", "OpenAIDetector", "PypiTokenDetector", "SendGridDetector", "SlackDetector"),
     *("SquareOAuthDetector", "StripeDetector"),
 )
+# An AWS key is twenty capitals and digits, of which a program in base64 has many.
+_IN_LONG_LINES = tuple(name for name in _IN_FILES if name != "AWSKeyDetector")
 _IN_WORDS = (*_IN_FILES, "BasicAuthDetector", "KeywordDetector", "PrivateKeyDetector", "TwilioKeyDetector")
 
 # A line without any of these cannot match a detector; nearly all lines of an image have none.
@@ -27,12 +29,19 @@ _SIGNS = re.compile(
     rb"(?i:aws)|AKIA|ASIA|ABIA|ACCA|A3T|AccountKey|gh[pousr]_|gl[a-z]{2,5}-|GR1348941|eyJ|_authToken|pypi-AgE"
     rb"|xox[a-z]-|hooks\.slack|[rs]k_live|SG\.|sq0csp|sk-"
 )
-_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----(?:\r?\n|\\n)[A-Za-z0-9+/=:, -]{40}")
+_LINE_CHARACTERS = 20_000
+"""Of a longer line pieces of this length are judged: what detectors take grows faster than the line."""
+_OVERLAP_CHARACTERS = 1_000
+_PRIVATE_KEY = re.compile(
+    rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\r?\n|\\n)"
+    # Of a key with a password, or PGP's, headers and an empty line come first.
+    rb"(?:[A-Za-z-]+: [^\r\n]{1,200}?(?:\r?\n|\\n))*(?:\r?\n|\\n)?[A-Za-z0-9+/=:, -]{40}"
+)
 # The key that agents of this fleet would carry.
 _ANTHROPIC = re.compile(rb"sk-ant-[a-z0-9]{3,10}-[A-Za-z0-9_-]{20,}")
 _NAMES = re.compile(
     r"/(\.git|\.env|\.env\.[^/]+|\.netrc|\.pypirc|\.npmrc|id_(rsa|dsa|ecdsa|ed25519)|\.pgpass|\.git-credentials"
-    r"|\.aws/credentials|\.docker/config\.json|\.kube/config|\.claude/\.credentials\.json)$"
+    r"|\.aws/credentials|\.docker/config\.json|\.kube/config|\.cargo/credentials(\.toml)?|\.claude/\.credentials\.json)$"
 )
 _ASSIGNED = re.compile(
     r"(?i)\b([A-Z0-9_]*(?:PASSWORD|PASSWD|TOKEN|SECRET|API_?KEY|CREDENTIALS?))[=:]\s*['\"]?([^\s'\"$]{6,})"
@@ -65,11 +74,19 @@ def _kinds(content: bytes) -> Iterator[tuple[str, int]]:
     if not _SIGNS.search(content):
         return
     for number, line in enumerate(content.splitlines(), 1):
-        if len(line) < 20_000 and _SIGNS.search(line):
-            text = line.decode("utf-8", "replace")
-            for plugin in _plugins(_IN_FILES):
-                if any(True for _ in plugin.analyze_string(text)):
-                    yield plugin.secret_type, number
+        for piece in _pieces(line):
+            if _SIGNS.search(piece):
+                text = piece.decode("utf-8", "replace")
+                for plugin in _plugins(_IN_FILES if len(line) <= _LINE_CHARACTERS else _IN_LONG_LINES):
+                    if any(True for _ in plugin.analyze_string(text)):
+                        yield plugin.secret_type, number
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    """Yield a line, or of a long one pieces that overlap: a secret that is cut by one stands whole in the next."""
+    step = _LINE_CHARACTERS - _OVERLAP_CHARACTERS
+    for start in range(0, max(1, len(line) - _OVERLAP_CHARACTERS), step):
+        yield line[start : start + _LINE_CHARACTERS]
 
 
 def _finding(subject: str, entry: Entry, kind: str, line: int | None) -> Finding:

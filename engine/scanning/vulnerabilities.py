@@ -38,10 +38,11 @@ class Database:
 
     def records(self, ecosystem: str, names: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The records that may be about packages of these names."""
-        # Hundreds of thousands of records, of which some tens are read in full.
-        mentioned = re.compile(
-            rb'"name":\s*"(?:' + b"|".join(re.escape(each.encode()) for each in names) + rb')"', re.I
-        )
+        # Hundreds of thousands of records, of which some tens are read in full. PyPI's may have any form of a name.
+        known = [re.escape(each.encode()) for each in names]
+        if ecosystem == "PyPI":
+            known = [each.replace(rb"\-", b"[-_.]+") for each in known]
+        mentioned = re.compile(rb'"name":\s*"(?:' + b"|".join(known) + rb')"', re.I)
         place = self._folder / ecosystem
         try:
             for content in _contents(place):
@@ -56,7 +57,8 @@ class Database:
 
     def lacks(self, ecosystem: str) -> bool:
         """Whether it says nothing about this ecosystem."""
-        return not (self._folder / ecosystem).is_dir()
+        place = self._folder / ecosystem
+        return not (place / "all.zip").exists() and next(place.glob("*.json"), None) is None
 
 
 def _contents(place: Path) -> Iterator[bytes]:

@@ -22,6 +22,9 @@ GITHUB = "ghp_" + "A1b2C3d4E5" * 3 + "f6G7h8"
 ANTHROPIC = "sk-ant-" + "api03-" + "Zy9" * 12
 AWS = "AKIA" + "Q3EGX5OTW7NLMCVB"
 KEY = "-----BEGIN " + "PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 2 + "\n"
+CLOSED_KEY = KEY.replace(
+    "PRIVATE KEY-----\n", "RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A\n\n"
+)
 
 
 def _layer(files: dict[str, tuple[int, bytes]], folders: dict[str, int] | None = None) -> bytes:
@@ -65,6 +68,11 @@ def _scanned(
         ("root/notes.md", f"use {ANTHROPIC} for now"),
         ("opt/a.ini", f"aws_access_key_id = {AWS}\n"),
         ("etc/tls/server.pem", KEY),
+        ("etc/tls/closed.pem", CLOSED_KEY),
+        ("srv/cosign.key", KEY.replace("PRIVATE", "ENCRYPTED SIGSTORE PRIVATE")),
+        ("srv/app.js", "a" * 40_000 + f"'{GITHUB}'" + "b" * 40_000),
+        ("srv/cut.js", "a" * 19_980 + f"'{GITHUB}'" + "b" * 100),
+        ("home/agent/.cargo/credentials.toml", "[registry]"),
         ("app/.env", "ANYTHING=1\n"),
         ("home/agent/.claude/.credentials.json", "{}"),
         ("root/.netrc", "machine x"),
@@ -101,6 +109,7 @@ def test_a_secret_is_found_in_what_the_image_tells_of_its_build(given: dict[str,
         b"password = getpass()",
         b"A key begins with sk-ant- and AKIA.",
         b"\x7fELF\0" + GITHUB.encode(),
+        b"wasm = '" + b"AGFzbQE" * 3_000 + b"A3TAAAAAAAAAAAAAAAAA" + b"AGFzbQE" * 3_000 + b"'",
     ],
 )
 def test_what_only_talks_about_secrets_is_none(content: bytes) -> None:
@@ -145,6 +154,14 @@ def test_packages_are_known_by_the_names_of_vulnerability_databases() -> None:
         Package("npm", "@a/b", "2.0.0"),
     }
     assert packages({}) == set()
+
+
+def test_debians_packages_without_a_known_release_are_not_left_out() -> None:
+    """Debian's next release has no number before it is stable: an image of it would look as if it carried nothing."""
+    layer = _layer({"var/lib/dpkg/status": (0o644, b"Package: libc6\nSource: glibc\nVersion: 2.41\n")})
+    with temporary() as work:
+        _, found = scanned_image("planted", opened([_saved([layer], [], [], {})], work))
+    assert found == {Package("Debian:unknown", "glibc", "2.41")}
 
 
 @pytest.fixture(params=NAMES)

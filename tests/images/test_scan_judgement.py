@@ -77,6 +77,23 @@ def test_only_what_has_been_mended_fails_a_scan(tmp_path: Path) -> None:
     assert "CVE-2026-9" in found["CVE-1"].what
 
 
+@pytest.mark.parametrize("written", ["zope.interface", "Zope_Interface", "zope-interface"])
+def test_a_record_may_write_a_python_name_in_any_form(tmp_path: Path, written: str) -> None:
+    """Compared letter by letter, a hole in a package with a dot in its name is never found."""
+    database = _database(tmp_path, _record("X-1", "PyPI", written, {"introduced": "0"}, {"fixed": "6"}))
+    found = vulnerabilities("image", {Package("PyPI", "zope-interface", "5.0")}, database)
+    assert [each.check for each in found] == ["X-1"]
+
+
+def test_a_database_that_has_an_empty_folder_for_an_ecosystem_judges_none_of_its_packages(tmp_path: Path) -> None:
+    """A copy under another name, or one that was never made, has nothing against anything."""
+    database = _database(tmp_path, _record("X-1", "PyPI", "a", {"introduced": "0"}))
+    (tmp_path / "npm").mkdir()
+    (tmp_path / "npm" / "all(1).zip").touch()
+    found = list(vulnerabilities("image", {Package("npm", "a", "1.0.0")}, database))
+    assert [(each.check, each.place) for each in found] == [("no-database", "npm")]
+
+
 def test_an_ecosystem_without_a_database_is_told(tmp_path: Path) -> None:
     """Packages that nobody judged must not look like packages that are clean."""
     database = _database(tmp_path, _record("X-1", "PyPI", "a", {"introduced": "0"}))
@@ -155,14 +172,15 @@ def test_an_exception_says_what_it_lacks(tmp_path: Path, changed: dict[str, str]
     assert said in f"{error.value.message} {error.value.remedy}"
 
 
-def test_faults_planted_in_dockerfiles_and_workflows_are_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["bad.yml", "bad.yaml"])
+def test_faults_planted_in_dockerfiles_and_workflows_are_found(tmp_path: Path, name: str) -> None:
     """Checkers that are called wrongly find nothing, and look like a clean project."""
     (tmp_path / "images" / "bad").mkdir(parents=True)
     (tmp_path / "images" / "hadolint.yaml").write_text("failure-threshold: style\n")
     (tmp_path / "images" / "bad" / "Dockerfile").write_text("FROM debian\nRUN sudo apt-get install x\n")
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
-    (folder / "bad.yml").write_text(
+    (folder / name).write_text(
         "on: pull_request_target\njobs:\n  one:\n    runs-on: ubuntu-24.04\n    steps:\n"
         "      - uses: actions/checkout@v4\n      - run: echo ${{ github.event.pull_request.title }}\n"
         "      - run: echo ${{ nothing.here }}\n"
