@@ -10,20 +10,29 @@ import sys
 INVENTORY = "/usr/local/lib/agent/inventory.json"
 
 
-def described(path: str) -> dict[str, object]:
-    """Return a tool's place, size and version; ends with an error where it does not start."""
+def _answer(path: str, question: str) -> str:
     ended = subprocess.run(
-        [path, "--version"],
+        [path, question],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
         env={**os.environ, "HOME": "/tmp"},  # noqa: S108 - of the build alone
     )
-    lines = (ended.stdout or ended.stderr).strip().splitlines()
-    if ended.returncode or not lines:
-        raise SystemExit(f"{path} --version: exit code {ended.returncode}: {ended.stderr.strip()}")
-    return {"path": path, "bytes": os.stat(path).st_size, "version": lines[0]}  # noqa: PTH116
+    if ended.returncode:
+        raise SystemExit(f"{path} {question}: exit code {ended.returncode}: {ended.stderr.strip()}")
+    return (ended.stdout or ended.stderr).strip()
+
+
+def described(path: str) -> dict[str, object]:
+    """Return a tool's place, size and version; ends with an error where it does not start.
+
+    The version is empty where the tool says none: ggen 5.1.3 answers `--version` with success and no word.
+    """
+    version = _answer(path, "--version")
+    if not version and not _answer(path, "--help"):
+        raise SystemExit(f"{path} says nothing, asked for --version and for --help")
+    return {"path": path, "bytes": os.stat(path).st_size, "version": version.partition("\n")[0]}  # noqa: PTH116
 
 
 def main(toolchain: str, names: list[str]) -> None:
