@@ -46,6 +46,16 @@ def agent_program(arguments: Sequence[str], folder: str | None) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
+def given_script(script: str) -> str:
+    """Return the script that `agent_script` was given."""
+    return script.partition("\n")[2].removesuffix("\n")
+
+
+def given_arguments(program: str) -> list[str]:
+    """Return the arguments that `agent_program` was given; raises ValueError, KeyError for what is none of its."""
+    return [str(each) for each in json.loads(program)["arguments"]]
+
+
 def agent_environment(folder: str | None) -> dict[str, str]:
     """Return what both are given beside the image's own variables."""
     settings = [*GIT_SETTINGS, *([("safe.directory", folder)] if folder is not None else [])]

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from fleet_runtime.agent_script import given_arguments, given_script
 from fleet_runtime.database import Database
-from fleet_runtime.payload import PayloadError, decode
+from fleet_runtime.payload import PROGRAM, PayloadError, decode
 from fleet_runtime.store.dead_letters import DeadLetter, DeadLetters
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -96,8 +97,8 @@ async def _show(letters: DeadLetters, id_: UUID, with_input: bool) -> int:
     payload = await letters.payload(id_)
     try:
         # As a body of POST /execute, in ASCII: a terminal must not obey what a stranger's program says.
-        sys.stdout.write(json.dumps(_body(letter, payload or b""), indent=2) + "\n")
-    except PayloadError as error:
+        sys.stdout.write(json.dumps(request_body(letter, payload or b""), indent=2) + "\n")
+    except (PayloadError, KeyError, ValueError) as error:
         sys.stderr.write(f"the input cannot be shown: {error}\n")
         return 1
     return 0
@@ -136,11 +137,16 @@ def _line(letter: DeadLetter) -> str:
     return f"{letter.id}  {ended}  {letter.tenant}  {letter.status}  {letter.error_code}  {replayed}"
 
 
-def _body(letter: DeadLetter, payload: bytes) -> dict[str, Any]:
+def request_body(letter: DeadLetter, payload: bytes) -> dict[str, Any]:
+    """Return what POST /execute is sent to have the same done; a prompt is the input of the command that took it.
+
+    Raises PayloadError, KeyError, ValueError.
+    """
     job = decode(payload)
     body: dict[str, Any] = {"language": job.language, "code": job.code}
     if letter.agent is not None:
-        body = {"agent": letter.agent, "command": job.code}
+        command = given_arguments(job.code) if job.language == PROGRAM else given_script(job.code)
+        body = {"agent": letter.agent, "command": command}
         if letter.workspace is not None:
             body["workspace"] = letter.workspace
     if job.stdin is not None:
