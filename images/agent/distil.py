@@ -47,7 +47,7 @@ FOLDERS = {
     "tmp": (0, 0, 0o1777),
     "home/agent": (1001, 1001, 0o755),
     "job": (10001, 10001, 0o700),
-    "workspace": (10001, 10001, 0o777),
+    "workspace": (10001, 10001, 0o1777),
 }
 """Owner, group and mode, as in the images with a shell."""
 FILE_TIME = 1_767_225_600

@@ -14,6 +14,8 @@ from containers import Start, ended, logs, run_inside, state, wait_for
 from docker import DockerClient
 from docker.errors import NotFound
 
+from engine.scanning.image_layers import opened, temporary
+from engine.scanning.scan import scanned_image
 from images.base.ensure import ensure_base
 
 pytestmark = pytest.mark.timeout(1500)
@@ -73,6 +75,15 @@ def test_it_has_no_program_of_another_user_no_cache_and_no_secret(daemon: Docker
     assert configuration["Healthcheck"]["Test"] == ["CMD", *HEALTH]
     history = json.dumps(daemon.images.get(image).history())
     assert "BEGIN CERTIFICATE" not in history
+
+
+def test_the_scan_has_nothing_to_say_of_it(daemon: DockerClient, image: str) -> None:
+    """A finding in an image of the family ends the pipeline before anything is published."""
+    saved: Any = daemon.images.get(image).save()
+    with temporary() as work:
+        found, carried = scanned_image(image, opened(saved, work))
+    assert found == []
+    assert {each.ecosystem for each in carried} >= {"Debian:12", "PyPI"}
 
 
 def test_a_hardened_image_has_no_shell_and_nothing_that_installs(daemon: DockerClient, agents: dict[str, str]) -> None:

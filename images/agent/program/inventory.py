@@ -6,19 +6,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 INVENTORY = "/usr/local/lib/agent/inventory.json"
 
 
 def _answer(path: str, question: str) -> str:
-    ended = subprocess.run(
-        [path, question],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "HOME": "/tmp"},  # noqa: S108 - of the build alone
-    )
+    # What a tool writes when it starts (npm compiles itself into a cache) would be in the image for ever.
+    with tempfile.TemporaryDirectory() as home:
+        ended = subprocess.run(
+            [path, question],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "HOME": home, "TMPDIR": home},
+        )
     if ended.returncode:
         raise SystemExit(f"{path} {question}: exit code {ended.returncode}: {ended.stderr.strip()}")
     return (ended.stdout or ended.stderr).strip()
