@@ -16,7 +16,7 @@ from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon
 pytestmark = pytest.mark.timeout(1500)
 PACKAGE = r"def double(n):\n    return 2 * n\n"
 FAULT = r"import subprocess\n\ndef run(name):\n    return subprocess.call(name, shell=True)\n"
-SUITE = r"from app import double\n\ndef test_double():\n    assert double(21) == 42\n"
+SUITE = r"from app import double\n\n\ndef test_double():\n    assert double(21) == 42\n"
 TYPES: dict[str, tuple[str, dict[str, str]]] = {
     "python": ("python", {}),
     "security": ("python-hardened", {"PYTHON_TOOLS": "bandit"}),

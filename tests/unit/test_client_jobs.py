@@ -56,7 +56,10 @@ def test_the_api_reads_what_an_agent_was_given(command: list[str] | str) -> None
     read = read_job(request_body(job, "key"), api)
     assert (read.agent, read.workspace) == ("coder", "app")
     payload = decode(read.payload)
-    assert payload.code.endswith("exec -- make 'a  b'\n" if isinstance(command, list) else "\nmake test\n")
+    if isinstance(command, list):
+        assert (payload.language, json.loads(payload.code)["arguments"]) == ("program", command)
+    else:
+        assert (payload.language, payload.code.endswith("\nmake test\n")) == ("bash", True)
     assert (payload.stdin, payload.files) == (b"in", {"f": b"x"})
 
 
