@@ -1,6 +1,7 @@
 """Workspaces in real sandboxes: kept for their tenant, closed to others, and one sandbox at a time in each."""
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -210,3 +211,58 @@ def test_no_hook_or_program_of_a_repository_runs_by_itself(tmp_path: Path) -> No
     # The trap is one: without the script around it, it snaps.
     subprocess.run(["bash", "-c", f"cd {repository} && echo 2 > f && {commit} two"], check=False, timeout=30)
     assert (tmp_path / "ran").exists()
+
+
+NAMED = (
+    *("gpg.ssh.program", "gpg.x509.program", "gpg.openpgp.program", "gpg.ssh.defaultKeyCommand"),
+    *("sequence.editor", "core.alternateRefsCommand", "core.gitProxy"),
+)
+SIGNED = ("SSH SIGNATURE", "SIGNED MESSAGE", "PGP SIGNATURE")
+READING = """
+for kind in SSH-SIGNATURE SIGNED-MESSAGE PGP-SIGNATURE; do git log -1 "$kind"; done
+git fetch "$OTHER"; git fetch git://127.0.0.1:1/x; git rebase -i HEAD~1
+git -c commit.gpgSign=true -c gpg.format=ssh commit --allow-empty -qm y
+for format in ssh x509; do
+    git -c commit.gpgSign=true -c gpg.format=$format -c user.signingKey=k commit --allow-empty -qm y
+done
+true
+"""
+
+
+def test_no_program_that_a_repository_names_runs_when_its_history_is_read_fetched_or_signed(tmp_path: Path) -> None:
+    """A signature in a commit names what checks it: `git log` alone would run what the last agent left there."""
+    if shutil.which("git") is None:
+        pytest.skip("cannot be had here: git, on this machine")
+    repository, other = tmp_path / "repository", tmp_path / "other"
+
+    def git(*words: str, given: str = "") -> str:
+        command = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@example.com", *words]
+        return subprocess.run(command, input=given, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    subprocess.run(["git", "init", "-q", str(repository)], check=True)
+    for message in ("one", "two"):
+        git("commit", "-q", "--allow-empty", "-m", message)
+    subprocess.run(["git", "clone", "-q", str(repository), str(other)], check=True)
+    (repository / ".git/objects/info/alternates").write_text(f"{other}/.git/objects\n")
+    head, body = git("cat-file", "commit", "HEAD").split("\n\n", 1)
+    for kind in SIGNED:
+        commit = f"{head}\ngpgsig -----BEGIN {kind}-----\n AAAA\n -----END {kind}-----\n\n{body}"
+        made = git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", given=commit).strip()
+        git("update-ref", f"refs/heads/{kind.replace(' ', '-')}", made)
+    for name in NAMED:
+        trap = tmp_path / name
+        trap.write_text(f"#!/bin/sh\necho {name} >> {tmp_path}/ran\nexit 1\n")
+        trap.chmod(0o755)
+        git("config", name, str(trap))
+    identity = {"user.name": "a", "user.email": "a@example.com", "log.showSignature": "true"}
+    for name, value in {**identity, "gpg.ssh.allowedSignersFile": "/dev/null"}.items():
+        git("config", name, value)
+    environment = {**os.environ, "OTHER": str(other)}
+    script = agent_script(READING, str(repository))
+    subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True, timeout=60)
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+    # The traps are traps: without the script around them, they snap.
+    subprocess.run(
+        ["bash", "-c", f"cd {repository}\n{READING}"], env=environment, check=True, capture_output=True, timeout=60
+    )
+    assert set((tmp_path / "ran").read_text().split()) >= set(NAMED)
