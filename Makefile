@@ -24,8 +24,9 @@ python := .venv/bin/python
 engine := $(python) -m engine
 pytest := $(python) -m pytest
 uv := .venv/bin/uv
-# Tests that wait for an engine or a node most of their time, each with a stack or a namespace of its own: two at a time.
-side_by_side := tests/engine tests/cluster
+# Tests that wait for an engine most of their time, each with a stack of its own: two at a time. Not those of tests/cluster: the
+# node of a small machine has no room for two fleets.
+side_by_side := tests/engine
 sources := __main__.py settings architectures client components engine images tests benchmarks examples
 scripts := .ci/run $(shell find engine images -name '*.sh')
 
