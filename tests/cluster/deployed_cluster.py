@@ -138,6 +138,10 @@ class Fleet:
             kill_group(process)
             output, _ = process.communicate()
             raise AssertionError(f"make {goal} had not ended after {seconds:.0f} s:\n{output}") from None
+        except BaseException:
+            # A test's own time limit: a run that went on would hold the stack's lock, and no later test could deploy.
+            kill_group(process)
+            raise
         return Ended(process.returncode, output, time.monotonic() - begun)
 
     def succeed(self, goal: str, **variables: str) -> Ended:

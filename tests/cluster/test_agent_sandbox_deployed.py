@@ -10,9 +10,6 @@ from deployed_cluster import Fleet, wait_for
 from node_under_test import NodeUnderTest
 from sandbox_pods import Cluster
 
-# One `make up` at a time, and one fleet for all that only use it.
-pytestmark = pytest.mark.xdist_group("make up")
-
 LONG_JOB: dict[str, Any] = {
     "language": "bash",
     "code": "sleep 40; echo finished",

@@ -10,9 +10,6 @@ from deployed_cluster import Fleet, pool, wait_for
 from kr8s import NotFoundError
 from kr8s.objects import Deployment, Pod
 
-# One `make up` at a time, and one fleet for all that only use it.
-pytestmark = pytest.mark.xdist_group("make up")
-
 LONG_JOB: dict[str, Any] = {
     "language": "bash",
     "code": "sleep 25; echo finished",
@@ -136,7 +133,7 @@ def test_a_quota_that_refuses_a_pod_is_said_while_the_user_waits(fleet: Fleet, f
     fleet.succeed("up")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_an_update_of_the_api_fails_no_request(fleet: Fleet) -> None:
     """Prevents an outage at every deployment."""
     stop = threading.Event()

@@ -18,9 +18,6 @@ from kr8s.objects import Namespace, Pod, ServiceAccount
 from engine.stack_state import StackState
 from engine.targets.cluster_objects import known
 
-# One `make up` at a time, and one fleet for all that only use it.
-pytestmark = pytest.mark.xdist_group("make up")
-
 
 def test_the_job_of_a_killed_worker_ends_once(fleet: Fleet) -> None:
     """A job in a dead worker's hands must neither hang nor be reported twice."""

@@ -10,9 +10,6 @@ from deployed_cluster import CHECKOUT, Fleet, wait_for
 from deployed_fixtures import FirstUp
 from kr8s.objects import ConfigMap, Deployment
 
-# One `make up` at a time, and one fleet for all that only use it.
-pytestmark = pytest.mark.xdist_group("make up")
-
 
 def test_an_empty_cluster_gets_to_its_first_jobs_result_with_one_command(
     first_up: FirstUp, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
