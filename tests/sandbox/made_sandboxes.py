@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import docker
+from docker.errors import APIError
 
 
 class Made(Protocol):
@@ -51,10 +52,15 @@ class DockerMade:
         return {container.name for container in self.containers(fleet)}
 
     def processes(self, fleet: str, name: str) -> list[int]:
-        """As `docker top` says."""
-        (container,) = (each for each in self.containers(fleet) if each.name == name)
-        titles, processes = (container.top()[part] for part in ("Titles", "Processes"))
-        return _parents_first(int(process[titles.index("PID")]) for process in processes)
+        """As `docker top` says; none where it does not run yet, or no more."""
+        container = next((each for each in self.containers(fleet) if each.name == name), None)
+        try:
+            said = container.top() if container is not None else {"Titles": ["PID"], "Processes": []}
+        except APIError as error:
+            if error.status_code not in (404, 409):
+                raise
+            return []
+        return _parents_first(int(process[said["Titles"].index("PID")]) for process in said["Processes"])
 
     def remove_all(self, fleet: str) -> None:
         """By force."""
