@@ -7,7 +7,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.cluster import network
+from engine.cluster import network, removal
 from engine.cluster.layout import Layout
 from engine.cluster.processes import all_ids, command_line
 from engine.errors import UserFacingError
@@ -66,13 +66,12 @@ def check_resources(layout: Layout) -> None:
 
 
 def check_owner(layout: Layout) -> None:
-    """Refuse a machine on which another checkout's cluster runs."""
+    """Refuse a machine on which another checkout's cluster runs; one that was killed is in nobody's way."""
     owner = network.owner(layout)
-    if owner is None or owner == layout.owner:
+    if owner is None or owner == layout.owner or removal.abandoned(layout) is not None:
         return
-    other = Path(owner)
-    if other.is_absolute() and not other.exists():
-        remedy = f"Its folder is gone. End its processes, then remove its interface: ip link delete {layout.interface}"
+    if not Path(owner).exists():
+        remedy = f"Its folder is gone. End its processes: those whose command line names {owner} (ps -ef)."
     else:
         remedy = f"A machine has one. Use it (KUBECONFIG={owner}/kubeconfig), or run `make cluster-down` there first."
     raise UserFacingError(f"The cluster of another checkout is on this machine: {owner}.", remedy)

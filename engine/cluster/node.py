@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
-from engine.cluster import certificates, configuration, conflicts, containers, health, kernel_settings, network
+from engine.cluster import certificates, configuration, conflicts, containers, health, kernel_settings, network, removal
 from engine.cluster.layout import Layout
 from engine.cluster.parts import Parts
 from engine.cluster.pause_image import PAUSE_IMAGE, archive
@@ -78,6 +78,7 @@ class Node:
 
     def _prepare(self) -> None:
         layout = self.layout
+        removal.clear_abandoned(layout, self._report)
         for folder in (layout.folder, layout.run, layout.data, layout.volumes, layout.processes, layout.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout.folder.chmod(0o700)

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from engine.cluster import containers, health, kernel_settings, network
@@ -18,7 +19,7 @@ _CNI_CACHE = Path("/var/lib/cni")
 _KUBELET = Path("/var/lib/kubelet")
 _PAUSE = 0.05
 # By the name of the file.
-_PROGRAMS = {
+PROGRAMS = {
     "etcd": "etcd",
     "docker-registry": "registry",
     "containerd": "containerd",
@@ -53,7 +54,7 @@ def _processes(layout: Layout) -> dict[str, Process]:
         named = [word.rpartition("=")[2] for word in words[1:]]
         if pid in known or not words or not any(name.startswith(folders) for name in named):
             continue
-        part = _PROGRAMS.get(Path(words[0]).name)
+        part = PROGRAMS.get(Path(words[0]).name)
         if part is not None and (process := find(pid)) is not None:
             found[f"{part} {pid}"] = process
     return found
@@ -78,6 +79,27 @@ def _unmount(folder: Path) -> None:
                 "Nothing below them was removed. See who uses them (fuser -vm), end it, and run the command again.",
             )
         time.sleep(_PAUSE)
+
+
+def abandoned(layout: Layout) -> Layout | None:
+    """Another checkout's cluster that was killed: its network is there, and none of its parts runs."""
+    owner = network.owner(layout)
+    if owner is None or owner == layout.owner or not Path(owner).is_absolute():
+        return None
+    other = replace(layout, folder=Path(owner))
+    return None if _processes(other) else other
+
+
+def clear_abandoned(layout: Layout, report: Report) -> None:
+    """Take away what it left on the machine; its state stays, for its own checkout to start or to remove."""
+    other = abandoned(layout)
+    if other is None:
+        return
+    report(f"Another checkout's cluster was killed ({other.folder}): taking away its network and its pods' processes.")
+    containers.kill_left_over(other)
+    network.remove(other)
+    kernel_settings.restore(other.folder / "kernel.json")
+    _unmount(other.folder)
 
 
 def _traces(layout: Layout) -> None:

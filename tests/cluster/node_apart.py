@@ -128,13 +128,17 @@ class NodeApart:
         """Its running parts by name."""
         return Supervisor(self.layout.processes, self.layout.logs).recorded()
 
-    def lose_power(self) -> None:
-        """Kill every process of it and of its pods at once, and leave what a reboot leaves: its folder, no more."""
+    def kill(self) -> None:
+        """Kill every process of it and of its pods at once; its network and its mounts stay."""
         parts = list(self.processes().values())
         for process in [*parts, *containers.left_over(self.layout)]:
             process.send(signal.SIGKILL)
         assert gone(parts, 10)
         wait_for(lambda: not self._killed_again(), "no process of a pod is left", 20)
+
+    def lose_power(self) -> None:
+        """Kill it, and leave what a reboot leaves: its folder, no more."""
+        self.kill()
         for point in mounts_below(self.layout.folder):
             subprocess.run(["umount", str(point)], check=True, timeout=30)
         subprocess.run([*self.inside, "iptables-restore"], input=DOCKER_RULES, text=True, check=True, timeout=30)

@@ -4,8 +4,10 @@ The tests run in this order: the last ones remove the cluster.
 """
 
 import json
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -185,6 +187,23 @@ def test_an_interrupted_start_goes_on_where_it_stopped(node_apart: NodeApart, ap
     now = node_apart.processes()
     assert len(now) == 11
     assert {name: now[name] for name in survivors} == survivors
+    _kept(apart, uid)
+
+
+def test_a_killed_cluster_is_not_in_another_checkouts_way(node_apart: NodeApart, apart: NodeUnderTest) -> None:
+    """Prevents a machine on which nobody can start a cluster after one was killed with its checkout's command."""
+    uid = _pod(apart)["metadata"]["uid"]
+    node_apart.kill()
+    other = NodeApart(Path(tempfile.mkdtemp(prefix="fleet-")), node_apart.network)
+    try:
+        assert len(other.up()) == 11
+        node = NodeUnderTest(other.layout, other.inside)
+        assert _PLACE not in node.kubectl("get", "namespaces", "-o", "name")
+        assert str(other.layout.folder) in node_apart.call("up").error, "now the other one has the machine"
+    finally:
+        other.call("down")
+        shutil.rmtree(other.folder)
+    assert len(node_apart.up()) == 11
     _kept(apart, uid)
 
 
