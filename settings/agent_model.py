@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from settings.values import ImageByDigest, Number, Section, Text, WholeNumber, text
+from settings.values import NOT_A_TRUTH_VALUE, ImageByDigest, Number, Section, Text, WholeNumber, text
 
 CREDENTIALS_TENANT = "default"
 """The tenant of a stack's own key, and the only one that may use a type with credentials."""
@@ -42,7 +42,7 @@ class HostAgent(Section):
     prompt_command: tuple[Text, ...] = ()
     """The program and its arguments that a job's `prompt` is given to, on standard input. Have it read no configuration
     from the workspace: an earlier job may have left it there. Left out: jobs of this type come with `command`."""
-    workspace_mebibytes: WholeNumber | None = Field(default=None, ge=1, le=1_073_741_824)
+    workspace_mebibytes: Annotated[int, Field(ge=1, le=1_073_741_824), NOT_A_TRUTH_VALUE] | None = None
     """Size of a workspace above which the API refuses further jobs that name it, as measured after each job. None is
     stopped while it writes. Left out: no limit."""
     egress: bool = False

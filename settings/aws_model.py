@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from settings.scope import EKS_ONLY, only
 from settings.values import Cidr, Section, Sha256, WholeNumber, distinct, text
 
 Region = Annotated[str, text(r"^[a-z]{2}(-[a-z]+)+-[1-9]$", "an AWS region, such as eu-west-1")]
@@ -25,6 +26,9 @@ InstanceType = Annotated[str, text(r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$", "an EC2 ins
 DatabaseClass = Annotated[str, text(r"^db\.[a-z0-9]+\.[a-z0-9]+$", "an RDS instance class, such as db.m7g.large")]
 PostgresVersion = Annotated[str, text(r"^1[0-9](\.[0-9]+)?$", 'a version of PostgreSQL in quotes, such as "17"')]
 InstanceTypes = Annotated[tuple[InstanceType, ...], AfterValidator(distinct)]
+
+
+_MANAGED = only("cluster/eks", "queue")
 
 
 class NodeGroup(Section):
@@ -94,38 +98,53 @@ class Aws(Section):
     """Availability zones of that region. EKS needs two; a database that survives a zone, too."""
     cidr: Cidr = "10.20.0.0/16"
     """Addresses of the VPC. Each pod has one."""
-    service_cidr: Cidr = "172.20.0.0/16"
+    service_cidr: Cidr = Field(default="172.20.0.0/16", json_schema_extra=EKS_ONLY)
     """Addresses of Kubernetes Services. They must not be among the VPC's."""
     nat: Literal["none", "one", "per_zone"] = "one"
     """Ways out to the internet. `none`: only AWS's own services, through endpoints; charts and images must come from
     registries in the account then. `per_zone` survives the loss of a zone."""
-    administrators: Annotated[tuple[PrincipalArn, ...], AfterValidator(distinct)] = ()
+    administrators: Annotated[tuple[PrincipalArn, ...], AfterValidator(distinct)] = Field(
+        default=(), json_schema_extra=EKS_ONLY
+    )
     """ARNs of the IAM roles or users that administer the cluster. At least one: who makes it gets no access by
     that."""
-    api_client_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(distinct)] = ()
+    api_client_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(distinct)] = Field(
+        default=(), json_schema_extra=EKS_ONLY
+    )
     """Private networks besides the VPC that reach the Kubernetes API: a VPN, a peered VPC, CI runners. They must not
     overlap with the VPC's."""
-    public_endpoint_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(distinct)] = ()
+    public_endpoint_cidrs: Annotated[tuple[Cidr, ...], AfterValidator(distinct)] = Field(
+        default=(), json_schema_extra=EKS_ONLY
+    )
     """Networks that may reach the Kubernetes API over the internet. None: it can be reached from the VPC only."""
     deletion_protection: bool = True
     """Whether cluster and database refuse to be deleted. Off only for throw-away stacks."""
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365] = 90
     """How long the cluster's five logs are kept."""
-    system_nodes: NodeGroup = NodeGroup(
-        instance_types=("m7i.large",), minimum=2, desired=2, maximum=6, disk_gibibytes=50
+    system_nodes: NodeGroup = Field(
+        default=NodeGroup(instance_types=("m7i.large",), minimum=2, desired=2, maximum=6, disk_gibibytes=50),
+        json_schema_extra=EKS_ONLY,
     )
     """Nodes of the fleet's own programs."""
-    untrusted_on_demand: NodeGroup | None = NodeGroup(
-        instance_types=("m7i.xlarge",), minimum=1, desired=2, maximum=10, disk_gibibytes=100
+    untrusted_on_demand: NodeGroup | None = Field(
+        default=NodeGroup(instance_types=("m7i.xlarge",), minimum=1, desired=2, maximum=10, disk_gibibytes=100),
+        json_schema_extra=EKS_ONLY,
     )
     """Tainted nodes for sandboxes, with gVisor (D7: 2 to 3). `null`: none."""
-    untrusted_spot: NodeGroup | None = NodeGroup(
-        instance_types=("m7i.xlarge", "m6i.xlarge", "m6a.xlarge"), minimum=0, desired=0, maximum=50, disk_gibibytes=100
+    untrusted_spot: NodeGroup | None = Field(
+        default=NodeGroup(
+            instance_types=("m7i.xlarge", "m6i.xlarge", "m6a.xlarge"),
+            minimum=0,
+            desired=0,
+            maximum=50,
+            disk_gibibytes=100,
+        ),
+        json_schema_extra=EKS_ONLY,
     )
     """The same at spot prices (D7: 0 to 50). `null`: none."""
-    gvisor: Gvisor | None = None
+    gvisor: Gvisor | None = Field(default=None, json_schema_extra=EKS_ONLY)
     """gVisor on the nodes for untrusted work. Left out: they run sandboxes under runc."""
-    database: ManagedDatabase = ManagedDatabase()
-    job_queue: JobQueue | None = None
+    database: ManagedDatabase = Field(default=ManagedDatabase(), json_schema_extra=_MANAGED)
+    job_queue: JobQueue | None = Field(default=None, json_schema_extra=_MANAGED)
     """What the queues of `fleet.doorbell.kind: sqs` are like. Left out: as the defaults have it. With another doorbell
     there is none."""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from settings.cluster_relations import name_violations
 from settings.doorbell_relations import queue_name_violations
 from settings.egress_relations import unencrypted_credentials
-from settings.model import CONFIG_KEY, CONFIG_NAMESPACE, DEPLOYABLE, TARGETS, Settings
+from settings.model import CONFIG_KEY, CONFIG_NAMESPACE, TARGETS, Settings
 from settings.problems import (
     SCHEMA,
     Path,
@@ -61,7 +61,7 @@ def from_config(text: str | None, *, secret: bool, stack: str, today: date) -> S
 
 def from_mapping(given: Mapping[str, Any], *, stack: str, today: date, secret: bool = False) -> Settings:
     """The settings from a mapping as the user wrote it. Raises SettingsError with every problem at once."""
-    architecture, target = _refuse_later_architectures(given)
+    architecture, target = _architecture_and_target(given)
     in_place, misplaced = _in_place(given, architecture, target)
     if architecture in TARGETS:
         in_place.setdefault("target", target)
@@ -92,8 +92,11 @@ def fleet_name(stack: str) -> str:
     return f"agent-fleet-{stack}"
 
 
-def _refuse_later_architectures(given: Mapping[str, Any]) -> tuple[str, str]:
-    """The architecture and the target that the stack has, the target's default included."""
+def _architecture_and_target(given: Mapping[str, Any]) -> tuple[str, str]:
+    """The architecture and the target that the stack has, the target's default included.
+
+    Raises SettingsError for a target that the architecture cannot have: nothing else can be judged before that.
+    """
     architecture = given.get("architecture")
     if not isinstance(architecture, str) or architecture not in TARGETS:
         # Refused as a value. Until it is right, nothing is out of place.
@@ -106,16 +109,6 @@ def _refuse_later_architectures(given: Mapping[str, Any]) -> tuple[str, str]:
                 [f"{key(('target',))}: given {json.dumps(target)}; allowed for {architecture}: {', '.join(targets)}."]
             )
         return architecture, targets[0]
-    if (architecture, target) not in DEPLOYABLE:
-        now = ", ".join(f"`architecture: {first}` with `target: {second}`" for first, second in DEPLOYABLE)
-        raise SettingsError(
-            [
-                f"{key(('architecture',))}: `{architecture}` on `{target}` is understood but not deployable in this "
-                f"version, and its other settings are not read yet. Deployable: {now}; the settings that this version "
-                f"understands are {', '.join(Settings.model_fields)} (docs/settings.md). The stack `local` is ready "
-                "to use."
-            ]
-        )
     return architecture, target
 
 

@@ -15,7 +15,8 @@ from settings.budget_model import Budget
 from settings.cluster_model import AgentTypes, Cluster, ContainerLimits, Exposure, Platform, Team, Workspace
 from settings.doorbell_model import Doorbell
 from settings.egress_model import Egress
-from settings.scope import CLUSTER_ONLY, EKS_ONLY, VM_ONLY, vm_only, vm_only_because
+from settings.host_model import Entrance, Host
+from settings.scope import AWS_ONLY, CLUSTER_ONLY, EC2_HOST_ONLY, EC2_ONLY, HOSTS_ONLY, hosts_only, only
 from settings.telemetry_model import Telemetry
 from settings.values import (
     NOT_A_TRUTH_VALUE,
@@ -45,8 +46,8 @@ Target = Literal["docker", "ec2", "eks", "existing"]
 TARGETS: dict[str, tuple[str, ...]] = {"vm": ("docker", "ec2"), "queue": ("ec2",), "cluster": ("existing", "eks")}
 """The targets that each architecture can have, the default first."""
 
-DEPLOYABLE = (("vm", "docker"), ("cluster", "existing"), ("cluster", "eks"))
-"""The pairs of architecture and target that this version deploys."""
+_AGENT_IMAGES = only("vm/docker", instead={"cluster": f"{_SANDBOX}.image"})
+_ENTRANCE = {"cluster": "fleet.exposure", "vm/ec2": "fleet.entrance", "queue": "fleet.entrance"}
 
 
 class Limits(Section):
@@ -63,10 +64,10 @@ class Limits(Section):
 class Api(Section):
     """The API: where it listens and what it accepts."""
 
-    bind_address: IpAddress = Field(default="127.0.0.1", json_schema_extra=vm_only("fleet.exposure"))
+    bind_address: IpAddress = Field(default="127.0.0.1", json_schema_extra=only("vm/docker", instead=_ENTRANCE))
     """The address of this machine that the API is published on. Any but a loopback address makes it reachable from the
     network over plain HTTP: put a proxy with TLS before it."""
-    port: WholeNumber = Field(default=8080, ge=1, le=65_535, json_schema_extra=vm_only("fleet.exposure"))
+    port: WholeNumber = Field(default=8080, ge=1, le=65_535, json_schema_extra=only("vm/docker", instead=_ENTRANCE))
     """The TCP port on that address."""
     default_timeout_seconds: WholeNumber = Field(default=60, ge=1, le=86_400)
     """A job's time limit if it asks for none."""
@@ -83,11 +84,13 @@ class Api(Section):
 class Workers(Section):
     """The workers: how many, and how they hold the jobs that they run."""
 
-    count: WholeNumber = Field(default=1, ge=1, le=8, json_schema_extra=vm_only(f"{_POOL}.maximum"))
+    count: WholeNumber = Field(
+        default=1, ge=1, le=8, json_schema_extra=only("vm", instead={"cluster": f"{_POOL}.maximum"})
+    )
     """Worker containers."""
-    concurrency: WholeNumber = Field(default=4, ge=1, le=100, json_schema_extra=vm_only(f"{_POOL}.concurrency"))
+    concurrency: WholeNumber = Field(default=4, ge=1, le=100, json_schema_extra=hosts_only(f"{_POOL}.concurrency"))
     """Jobs that one worker runs at once."""
-    drain_seconds: WholeNumber = Field(default=60, ge=0, le=86_400, json_schema_extra=VM_ONLY)
+    drain_seconds: WholeNumber = Field(default=60, ge=0, le=86_400, json_schema_extra=HOSTS_ONLY)
     """How long a worker that is replaced or stopped may finish its jobs. What runs longer is stopped and runs again on
     another worker, as long as it has attempts left."""
     lease_seconds: WholeNumber = Field(default=30, ge=3, le=3_600)
@@ -99,16 +102,18 @@ class Workers(Section):
 class Sandbox(Section):
     """The sandboxes that jobs run in: what one may use, and how many there are."""
 
-    runtime: Literal["runc", "runsc"] = Field(default="runc", json_schema_extra=vm_only("fleet.cluster.runtime_class"))
+    runtime: Literal["runc", "runsc"] = Field(
+        default="runc", json_schema_extra=hosts_only("fleet.cluster.runtime_class")
+    )
     """The container runtime. `runsc` is gVisor, which Docker must know under that name."""
     memory_mebibytes: WholeNumber = Field(
         default=512,
         ge=64,
         le=1_048_576,
-        json_schema_extra=vm_only(f"{_SANDBOX}.memory_mebibytes"),
+        json_schema_extra=hosts_only(f"{_SANDBOX}.memory_mebibytes"),
     )
     """Memory of one sandbox, its scratch space included. There is no swap."""
-    cpus: Number = Field(default=1.0, ge=0.1, le=256, json_schema_extra=vm_only(f"{_SANDBOX}.cpus"))
+    cpus: Number = Field(default=1.0, ge=0.1, le=256, json_schema_extra=hosts_only(f"{_SANDBOX}.cpus"))
     """CPUs of one sandbox."""
     processes: WholeNumber = Field(default=128, ge=16, le=32_768)
     """Processes and threads in one sandbox. In Kubernetes the nodes hold it (`podPidsLimit`): eks sets it, on a cluster
@@ -117,12 +122,12 @@ class Sandbox(Section):
         default=256,
         ge=1,
         le=1_048_576,
-        json_schema_extra=vm_only(f"{_SANDBOX}.scratch_mebibytes"),
+        json_schema_extra=hosts_only(f"{_SANDBOX}.scratch_mebibytes"),
     )
     """Size of the working directory. It is in memory and counts towards `memory_mebibytes`."""
-    warm: WholeNumber = Field(default=4, ge=0, le=1_000, json_schema_extra=vm_only(f"{_POOL}.warm"))
+    warm: WholeNumber = Field(default=4, ge=0, le=1_000, json_schema_extra=hosts_only(f"{_POOL}.warm"))
     """Sandboxes kept started ahead of need, each ready within milliseconds; more while jobs come in crowds."""
-    maximum: WholeNumber = Field(default=16, ge=1, le=1_000, json_schema_extra=vm_only(f"{_POOL}.sandboxes"))
+    maximum: WholeNumber = Field(default=16, ge=1, le=1_000, json_schema_extra=hosts_only(f"{_POOL}.sandboxes"))
     """Sandboxes at once, the warm ones included. One that waits takes about 22 MB, 55 MB under gVisor."""
     start_timeout_seconds: WholeNumber = Field(default=30, ge=1, le=600)
     """How long a sandbox may take to start before it is given up."""
@@ -135,14 +140,16 @@ class Sandbox(Section):
     """The languages that jobs may be in, each at most once."""
     egress: Egress = Field(
         default=Egress(),
-        json_schema_extra=vm_only_because("a pod has no socket of its host, through which a job reaches the proxy"),
+        json_schema_extra=only(
+            "vm", "queue", why="a pod has no socket of its host, through which a job reaches the proxy"
+        ),
     )
 
 
 class Database(Section):
     """PostgreSQL, which holds the jobs and their results."""
 
-    memory_mebibytes: WholeNumber = Field(default=256, ge=192, le=1_048_576)
+    memory_mebibytes: WholeNumber = Field(default=256, ge=192, le=1_048_576, json_schema_extra=only("vm", "cluster"))
     """The most memory that its container may use."""
     kind: Literal["in_cluster", "rds"] = Field(default="in_cluster", json_schema_extra=CLUSTER_ONLY)
     """`in_cluster`: a StatefulSet in the fleet's namespace. `rds`: AWS's own, on eks, with `fleet.aws.database`."""
@@ -174,7 +181,7 @@ class Digests(Section):
     """The database."""
     redis: ImageByDigest | None = None
     """The doorbell, for `fleet.doorbell.kind: redis`."""
-    agents: AgentDigests = Field(default=AgentDigests(), json_schema_extra=vm_only(f"{_SANDBOX}.image"))
+    agents: AgentDigests = Field(default=AgentDigests(), json_schema_extra=_AGENT_IMAGES)
 
 
 class Imported(Section):
@@ -189,7 +196,7 @@ class Imported(Section):
     """The database."""
     redis: ImageName | None = None
     """The doorbell, for `fleet.doorbell.kind: redis`."""
-    agents: ImportedAgents = Field(default=ImportedAgents(), json_schema_extra=vm_only(f"{_SANDBOX}.image"))
+    agents: ImportedAgents = Field(default=ImportedAgents(), json_schema_extra=_AGENT_IMAGES)
 
 
 class Images(Section):
@@ -197,11 +204,14 @@ class Images(Section):
 
     build: Build = Build()
     """Build them."""
-    registry: RegistryAddress | None = Field(default=None, json_schema_extra=CLUSTER_ONLY)
-    """The registry that built images are pushed to and that the cluster's nodes pull them from."""
+    registry: RegistryAddress | None = Field(default=None, json_schema_extra=only("cluster", "vm/ec2", "queue"))
+    """The registry that built images are pushed to, and that nodes and hosts pull them from."""
     digests: Digests | None = None
     """Take these. With them nothing is built."""
-    imported: Imported | None = None
+    imported: Imported | None = Field(
+        default=None,
+        json_schema_extra=only("vm/docker", "cluster", why="an instance that is new starts without any image"),
+    )
     """Use these, as they are in the nodes or in the Docker host."""
 
 
@@ -209,10 +219,12 @@ class Settings(Section):
     """Everything that a stack sets."""
 
     architecture: Architecture
-    """Where the fleet runs: `vm` is one Docker host, `cluster` is Kubernetes. This version deploys these two."""
+    """Where the fleet runs: `vm` is one Docker host, `queue` is hosts for the API and hosts for workers, `cluster` is
+    Kubernetes."""
     target: Target = "docker"
-    """What that is on: `docker` is this machine's own Docker; `existing` a cluster by its kubeconfig; `eks` one that is
-    made on AWS. Left out: `docker` or `existing`."""
+    """What that is on: `docker` is this machine's own Docker; `ec2` instances that are made on AWS; `existing` a
+    cluster by its kubeconfig; `eks` one that is made on AWS. Left out: `docker`, `ec2` for queue, `existing`
+    for cluster."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the fleet's own programs log."""
     limits: Limits = Limits()
@@ -225,11 +237,11 @@ class Settings(Section):
     images: Images = Images()
     tenants: Annotated[
         dict[TenantName, Budget], AfterValidator(by_name), Field(json_schema_extra={"x-name": "tenant"})
-    ] = Field(default={}, json_schema_extra=vm_only("fleet.teams.<team>.budget"))
+    ] = Field(default={}, json_schema_extra=hosts_only("fleet.teams.<team>.budget"))
     """Budgets of tenants by their names. A tenant that is not here has none, or that which `tenants set` gives it."""
     agents: Annotated[
         dict[Name, HostAgent], AfterValidator(by_name), Field(json_schema_extra={"x-name": "agent_type"})
-    ] = Field(default={}, json_schema_extra=vm_only("fleet.agent_types"))
+    ] = Field(default={}, json_schema_extra=only("vm/docker", instead={"cluster": "fleet.agent_types"}))
     """The agent types by their names, for jobs of the form `{agent, prompt | command, workspace}`. They are every
     tenant's, and what a tenant keeps in a workspace is its own. Without any, such jobs are refused."""
     teams: Annotated[dict[Name, Team], AfterValidator(by_name), Field(json_schema_extra={"x-name": "team"})] = Field(
@@ -244,4 +256,6 @@ class Settings(Section):
     exposure: Exposure = Field(default=Exposure(), json_schema_extra=CLUSTER_ONLY)
     container_limits: ContainerLimits = Field(default=ContainerLimits(), json_schema_extra=CLUSTER_ONLY)
     platform: Platform = Field(default=Platform(), json_schema_extra=CLUSTER_ONLY)
-    aws: Aws = Field(default=Aws(), json_schema_extra=EKS_ONLY)
+    aws: Aws = Field(default=Aws(), json_schema_extra=AWS_ONLY)
+    entrance: Entrance = Field(default=Entrance(), json_schema_extra=EC2_ONLY)
+    host: Host = Field(default=Host(), json_schema_extra=EC2_HOST_ONLY)

@@ -11,6 +11,7 @@ from settings.values import Section
 _EXAMPLES = (
     (re.compile(r"(sha256:)?0{64}$"), "an image or a program by its content (64 zeros are nothing's)"),
     (re.compile(r"^arn:aws[a-z-]*:iam::(123456789012|111122223333|000000000000):"), "a role or user of your account"),
+    (re.compile(r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:(123456789012|111122223333|000000000000):"), "a certificate of yours"),
     (re.compile(r"(^|[./])example\.(com|org|net)($|[/:])|\.example($|[/:])"), "a name of yours"),
 )
 """All-zero digests, the account numbers of AWS's documentation, and the domains that RFC 2606 keeps for examples."""

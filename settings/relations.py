@@ -18,6 +18,7 @@ from settings.eks_relations import (
     queue_violations,
     version_violations,
 )
+from settings.host_relations import entrance_notices, host_violations
 from settings.memory_relations import memory_violations
 from settings.model import Settings
 from settings.telemetry_relations import telemetry_violations
@@ -31,8 +32,8 @@ class Relation:
     keys: tuple[str, ...]
     """Dotted, below `fleet`. The first is the one that the error is reported at."""
     broken: Callable[[Settings], str | None]
-    architecture: str | None = None
-    """The only architecture that it means something for; None: all."""
+    architectures: tuple[str, ...] = ("vm", "queue", "cluster")
+    """Those that it means something for."""
 
 
 def _warm_within_maximum(settings: Settings) -> str | None:
@@ -106,12 +107,12 @@ def _one_source_of_images(settings: Settings) -> str | None:
 
 
 RELATIONS = (
-    Relation(("sandbox.warm", "sandbox.maximum"), _warm_within_maximum, "vm"),
-    Relation(("sandbox.maximum", "workers.count", "workers.concurrency"), _a_sandbox_for_every_job, "vm"),
-    Relation(("workers.concurrency", "workers.count", "limits.max_concurrent_agents"), _fleet_limit, "vm"),
+    Relation(("sandbox.warm", "sandbox.maximum"), _warm_within_maximum, ("vm", "queue")),
+    Relation(("sandbox.maximum", "workers.count", "workers.concurrency"), _a_sandbox_for_every_job, ("vm",)),
+    Relation(("workers.concurrency", "workers.count", "limits.max_concurrent_agents"), _fleet_limit, ("vm",)),
     Relation(("api.default_timeout_seconds", "limits.task_timeout_seconds"), _default_within_longest_timeout),
     Relation(("workers.lease_seconds", "workers.lease_renew_seconds"), _lease_survives_a_missed_renewal),
-    Relation(("sandbox.scratch_mebibytes", "sandbox.memory_mebibytes"), _scratch_leaves_memory, "vm"),
+    Relation(("sandbox.scratch_mebibytes", "sandbox.memory_mebibytes"), _scratch_leaves_memory, ("vm", "queue")),
     Relation(("images.build", "images.digests"), _one_source_of_images),
 )
 
@@ -132,17 +133,20 @@ _EKS = (network_violations, node_violations, queue_violations)
 def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
     """Every contradiction between settings, on that day."""
     for relation in RELATIONS:
-        if relation.architecture in (None, settings.architecture):
+        if settings.architecture in relation.architectures:
             sentence = relation.broken(settings)
             if sentence is not None:
                 yield Violation(relation.keys[0], sentence, relation.keys[1:])
     yield from doorbell_violations(settings)
     yield from telemetry_violations(settings)
     yield from budget_violations(settings)
-    if settings.architecture == "vm":
+    if settings.architecture in ("vm", "queue"):
         yield from egress_violations(settings)
+    if settings.architecture == "vm":
         yield from agent_violations(settings)
         yield from host_image_violations(settings)
+        if settings.target == "ec2":
+            yield from host_violations(settings)
     if settings.architecture == "cluster":
         for check in _CLUSTER:
             yield from check(settings)
@@ -154,7 +158,9 @@ def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
 
 def notices(settings: Settings, today: date) -> tuple[str, ...]:
     """What is allowed but worth knowing before the stack is deployed, a sentence each."""
-    return tuple(_vm_notices(settings) if settings.architecture == "vm" else _cluster_notices(settings, today))
+    if settings.architecture == "cluster":
+        return tuple(_cluster_notices(settings, today))
+    return (*_host_notices(settings), *entrance_notices(settings))
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:
@@ -178,7 +184,7 @@ def _cluster_notices(settings: Settings, today: date) -> Iterator[str]:
         )
 
 
-def _vm_notices(settings: Settings) -> Iterator[str]:
+def _host_notices(settings: Settings) -> Iterator[str]:
     drain, longest = settings.workers.drain_seconds, settings.limits.task_timeout_seconds
     if drain < longest:
         yield (
@@ -191,7 +197,7 @@ def _vm_notices(settings: Settings) -> Iterator[str]:
             "fleet.sandbox.runtime is runsc, and fleet.sandbox.egress has domains: gVisor lets jobs open their socket "
             "to the proxy only where Docker knows runsc with `--host-uds=open` among its runtimeArgs."
         )
-    if not ipaddress.ip_address(settings.api.bind_address).is_loopback:
+    if settings.target == "docker" and not ipaddress.ip_address(settings.api.bind_address).is_loopback:
         yield (
             f"fleet.api.bind_address is {settings.api.bind_address}: the API can be reached from the network over "
             "plain HTTP, API keys included. Put a proxy with TLS before it."

@@ -59,14 +59,6 @@ def test_the_local_stack_deploys_and_exports_what_a_user_needs(run: Run, preview
         assert found.result["url"] == "http://127.0.0.1:8080"
 
 
-@pytest.mark.parametrize("stack", ["dev", "staging"])
-def test_a_stack_of_a_later_version_ends_in_one_clear_error(run: Run, stack: str) -> None:
-    """It would look deployable and fail somewhere inside."""
-    with pytest.raises(pulumi.RunError) as error:
-        run(stack, stack_settings(stack))
-    assert str(error.value).startswith("1 setting is refused; nothing was changed.\n  fleet.architecture: ")
-
-
 def test_refused_settings_end_the_program_without_a_traceback_or_a_resource(run: Run) -> None:
     """The engine prints a traceback for any exception but RunError, and keeps what was declared before it."""
     with pytest.raises(pulumi.RunError) as error:

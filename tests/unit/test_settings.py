@@ -104,19 +104,20 @@ def test_a_configuration_that_is_no_object_is_refused_with_its_key(text: str | N
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "key", "advice"),
     [
-        {"architecture": "vm", "target": "ec2"},
-        {"architecture": "queue"},
-        {"architecture": "queue", "target": "ec2", "queue": {"kind": "sqs"}},
+        ({"architecture": "vm", "target": "ec2", "api": {"port": 1}}, "api.port", "use fleet.entrance instead"),
+        ({"architecture": "queue", "workers": {"count": 1}}, "workers.count", "remove it"),
+        ({"architecture": "vm", "host": {}}, "host", "remove it"),
+        ({"architecture": "cluster", "entrance": {}}, "entrance", "remove it"),
+        ({"architecture": "vm", "target": "ec2", "agents": {}}, "agents", "remove it"),
     ],
 )
-def test_an_architecture_of_a_later_version_is_one_clear_error(given: Any) -> None:
-    """Its own settings, unknown yet, would all be shown as misspelt."""
-    (problem,) = refused(given)
-    assert problem.startswith(f"fleet.architecture: `{given['architecture']}` on ")
-    assert "not deployable in this version" in problem
-    assert "architecture, target, log_level" in problem
+def test_what_a_place_does_not_have_is_refused_with_the_places_that_have_it(given: Any, key: str, advice: str) -> None:
+    """A setting would be written, and do nothing."""
+    (problem,) = [each for each in refused(given) if each.startswith(f"fleet.{key}: ")]
+    assert "it is only for `architecture: " in problem
+    assert problem.endswith(f": {advice}.")
 
 
 def test_a_target_of_another_architecture_is_refused_with_those_it_has() -> None:
