@@ -46,6 +46,8 @@ WORKER = {
     "sandbox_network_canary_runs_total": ("counter", "outcome", ""),
     "sandbox_network_canary_reached": ("gauge", "", ""),
     "jobs_handed_back_total": ("counter", "reason", ""),
+    "host_notices_total": ("counter", "notice", ""),
+    "host_notice_failures_total": ("counter", "", ""),
     "results_refused_total": ("counter", "", ""),
     "jobs_swept_total": ("counter", "what", ""),
     "host_disk_size_bytes": ("gauge", "", ""),

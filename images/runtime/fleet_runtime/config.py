@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from fleet_runtime.doorbell.settings import SECRETS_DIRECTORY, DoorbellSettings
 from fleet_runtime.payload import MAIN_FILES
 from fleet_runtime.pool_settings import Agent, AgentType, Pool, TenantName
+from fleet_runtime.worker.host_settings import HostSettings
 
 _COLLECTOR = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -238,7 +239,7 @@ class ApiSettings(DatabaseSettings, DoorbellSettings):
         return self
 
 
-class WorkerSettings(DatabaseSettings, DoorbellSettings):
+class WorkerSettings(DatabaseSettings, DoorbellSettings, HostSettings):
     """The worker's settings."""
 
     metrics_listen: Address = Listen(host="0.0.0.0", port=9090)  # noqa: S104 - on the private network only
@@ -269,5 +270,14 @@ class WorkerSettings(DatabaseSettings, DoorbellSettings):
             raise ValueError(
                 f"FLEET_LEASE_RENEW_SECONDS ({self.lease_renew_seconds:g}) must be at most half of "
                 f"FLEET_LEASE_SECONDS ({self.lease_seconds:g}), so that one renewal may fail"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _host_of_sandboxes(self) -> "WorkerSettings":
+        if self.host_notices != "none" and self.sandbox_backend == "kubernetes":
+            raise ValueError(
+                "FLEET_HOST_NOTICES goes with FLEET_SANDBOX_BACKEND=socket only: in a cluster the node's own agent "
+                "drains its pods; leave it out"
             )
         return self

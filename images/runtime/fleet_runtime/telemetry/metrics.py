@@ -115,6 +115,15 @@ class WorkerMetrics:
         self.handed_back = Counter(
             "jobs_handed_back_total", "Attempts returned to the queue.", ("reason",), registry=self.registry
         )
+        self.host_notices = Counter(
+            "host_notices_total",
+            "Notices that the host goes, or is out of service.",
+            ("notice",),
+            registry=self.registry,
+        )
+        self.host_notice_failures = Counter(
+            "host_notice_failures_total", "Looks for such notices that failed.", registry=self.registry
+        )
         self.refused = Counter(
             "results_refused_total", "Results of attempts whose lease was lost.", registry=self.registry
         )

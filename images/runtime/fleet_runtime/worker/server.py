@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import generate_latest
@@ -18,8 +19,12 @@ from fleet_runtime.sweep_loop import run_sweeper
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.telemetry.tracing import open_tracing
+from fleet_runtime.worker.drain_limit import DrainLimit
 from fleet_runtime.worker.pod_sandboxes import PodSandboxes
 from fleet_runtime.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from fleet_runtime.worker.host_departure import HostDeparture
 
 log = structlog.get_logger()
 
@@ -27,12 +32,22 @@ _SANDBOXD_METRICS_SECONDS = 3.0
 
 
 async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) -> None:
-    """Run until SIGTERM or SIGINT, then drain. `sandboxes` takes the place of sandboxd's socket."""
+    """Run until SIGTERM, SIGINT or the host's notice that it goes, then drain; with a notice, stay until a signal.
+
+    `sandboxes` takes the place of sandboxd's socket.
+    """
     # Read before anything is opened: a setting that is wrong ends the process here.
     pod_settings = _pod_settings(settings) if sandboxes is None else None
-    stopping = asyncio.Event()
+    told, stopping = asyncio.Event(), asyncio.Event()
+    drain_limit = DrainLimit(settings.drain_seconds)
+
+    def tell() -> None:
+        drain_limit.at_most()
+        told.set()
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, tell)
     listener = bind(settings.metrics_listen)
     url = settings.database_url.get_secret_value()
     database = Database(
@@ -48,7 +63,10 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
     instance = settings.worker_id
     tracing = open_tracing(settings.otlp_endpoint, service="fleet-worker", fleet=settings.name, instance=instance)
     on_drain = pods.drain if pods is not None else None
-    worker = Worker(settings, database, doorbell, sandboxes, metrics, on_drain=on_drain, tracing=tracing)
+    worker = Worker(
+        settings, database, doorbell, sandboxes, metrics, on_drain=on_drain, tracing=tracing, drain_limit=drain_limit
+    )
+    departure = _departure(settings, drain_limit, stopping, metrics)
     sweeper = Sweeper(database, grace_seconds=outage_grace_seconds(settings.lease_renew_seconds))
 
     async def exposition() -> bytes:
@@ -70,7 +88,17 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
     ]
     if pods is not None:
         background.append(asyncio.create_task(pods.serve()))
-    working = asyncio.create_task(worker.run(stopping))
+    if departure is not None:
+        background.insert(0, asyncio.create_task(departure.run()))
+
+    async def work() -> None:
+        if departure is not None:
+            await departure.first_look()
+        await worker.run(stopping)
+        if departure is not None:
+            await departure.settle(told)
+
+    working = asyncio.create_task(work())
     log.info("worker_started", template=settings.template, concurrency=settings.concurrency)
     try:
         await asyncio.wait({working, *background}, return_when=asyncio.FIRST_COMPLETED)
@@ -90,9 +118,22 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
         await asyncio.gather(working, *background, return_exceptions=True)
         await stop(observation, observing)
         await database.close()
+        if departure is not None:
+            await departure.close()
         if tracing is not None:
             await tracing.close()
         log.info("worker_stopped")
+
+
+def _departure(
+    settings: WorkerSettings, limit: DrainLimit, stopping: asyncio.Event, metrics: WorkerMetrics
+) -> "HostDeparture | None":
+    if settings.host_notices == "none":
+        return None
+    # Imported where it is used: most workers need neither an HTTP client nor botocore.
+    from fleet_runtime.worker.host_departure import HostDeparture
+
+    return HostDeparture.of(settings, limit, stopping, metrics)
 
 
 def _pod_settings(settings: WorkerSettings) -> KubernetesSettings | None:

@@ -24,6 +24,7 @@ from fleet_runtime.store.workspaces import Workspaces
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.telemetry.tracing import Tracing
 from fleet_runtime.worker.attempt import Finished, HandedBack, Retried, RunningAttempt, Stop, Verdict, run_attempt
+from fleet_runtime.worker.drain_limit import DrainLimit
 from fleet_runtime.worker.insist import insist
 from fleet_runtime.worker.live_output import OutputPublisher
 from fleet_runtime.worker.pool_health import PoolHealth
@@ -48,6 +49,7 @@ class Worker:
         metrics: WorkerMetrics,
         on_drain: Callable[[bool], None] | None = None,
         tracing: Tracing | None = None,
+        drain_limit: DrainLimit | None = None,
     ) -> None:
         """Put the parts together; `run` starts them.
 
@@ -58,6 +60,7 @@ class Worker:
         self._sandboxes = sandboxes
         self._metrics = metrics
         self._on_drain = on_drain
+        self._drain_limit = drain_limit or DrainLimit(settings.drain_seconds)
         self._usage = UsageTally(database)
         self._claims = Claims(
             database,
@@ -278,8 +281,7 @@ class Worker:
         await asyncio.wait({claiming}, timeout=10)
         if self._on_drain is not None:
             self._on_drain(True)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._settings.drain_seconds)
+        await self._drain_limit.let_end(self._tasks)
         for attempt in self._running.values():
             attempt.stop(Stop.DRAINED)
         if self._tasks:
