@@ -13,4 +13,5 @@ class Doorbell(Section):
 
     kind: Literal["postgres", "redis", "sqs"] = Field(default="postgres")
     """`postgres`: the database itself, by LISTEN and NOTIFY. `redis`: a Redis of the fleet's own beside the database,
-    which keeps nothing. `sqs`: a queue on AWS for each pool, on eks; cancels and ends still go by the database."""
+    which keeps nothing; on queue it is ElastiCache's. `sqs`: a queue on AWS, on eks one for each pool; cancels and ends
+    still go by the database. Left out: `postgres`, and `sqs` where the architecture is queue."""

@@ -13,11 +13,11 @@ _DEAD_LETTERS = "-dead-letters"
 def doorbell_violations(settings: Settings) -> Iterator[Violation]:
     """A doorbell that the target does not have, or whose image nobody has given."""
     kind = settings.doorbell.kind
-    if kind == "sqs" and settings.target != "eks":
+    if kind == "sqs" and settings.target != "eks" and settings.architecture != "queue":
         yield Violation(
             "doorbell.kind",
             f"given sqs, and fleet.target is {settings.target}; the queues are made on AWS: allowed are postgres and "
-            "redis, or the target eks",
+            "redis, or the target eks, or architecture queue",
             ("target",),
         )
     if settings.aws.job_queue is not None and kind != "sqs":
@@ -28,7 +28,9 @@ def doorbell_violations(settings: Settings) -> Iterator[Violation]:
         )
     for source in ("digests", "imported"):
         images = getattr(settings.images, source)
-        if kind == "redis" and images is not None and images.redis is None:
+        # On queue it is ElastiCache, which has its own.
+        own = settings.architecture != "queue"
+        if kind == "redis" and own and images is not None and images.redis is None:
             yield Violation(
                 f"images.{source}.redis",
                 "not given, and fleet.doorbell.kind is redis: give Redis's image (images/redis), or set that to "

@@ -65,6 +65,8 @@ def from_mapping(given: Mapping[str, Any], *, stack: str, today: date, secret: b
     in_place, misplaced = _in_place(given, architecture, target)
     if architecture in TARGETS:
         in_place.setdefault("target", target)
+    if architecture == "queue" and isinstance(doorbell := in_place.setdefault("doorbell", {}), dict):
+        cast(dict[str, Any], doorbell).setdefault("kind", "sqs")
     settings, problems, wrong = _validated(in_place, architecture, target, secret=secret)
     problems = list(misplaced.values()) + problems
     if settings is not None:

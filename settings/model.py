@@ -16,7 +16,8 @@ from settings.cluster_model import AgentTypes, Cluster, ContainerLimits, Exposur
 from settings.doorbell_model import Doorbell
 from settings.egress_model import Egress
 from settings.host_model import Entrance, Host
-from settings.scope import AWS_ONLY, CLUSTER_ONLY, EC2_HOST_ONLY, EC2_ONLY, HOSTS_ONLY, hosts_only, only
+from settings.queue_model import Queue
+from settings.scope import AWS_ONLY, CLUSTER_ONLY, EC2_HOST_ONLY, EC2_ONLY, HOSTS_ONLY, QUEUE_ONLY, hosts_only, only
 from settings.telemetry_model import Telemetry
 from settings.values import (
     NOT_A_TRUTH_VALUE,
@@ -259,3 +260,4 @@ class Settings(Section):
     aws: Aws = Field(default=Aws(), json_schema_extra=AWS_ONLY)
     entrance: Entrance = Field(default=Entrance(), json_schema_extra=EC2_ONLY)
     host: Host = Field(default=Host(), json_schema_extra=EC2_HOST_ONLY)
+    queue: Queue = Field(default=Queue(), json_schema_extra=QUEUE_ONLY)

@@ -18,9 +18,10 @@ from settings.eks_relations import (
     queue_violations,
     version_violations,
 )
-from settings.host_relations import entrance_notices, host_violations
+from settings.host_relations import entrance_notices, entrance_violations, host_violations, zone_violations
 from settings.memory_relations import memory_violations
 from settings.model import Settings
+from settings.queue_relations import queue_architecture_notices, queue_architecture_violations
 from settings.telemetry_relations import telemetry_violations
 from settings.violation import Violation
 
@@ -128,6 +129,7 @@ _CLUSTER = (
     database_violations,
 )
 _EKS = (network_violations, node_violations, queue_violations)
+_QUEUE = (entrance_violations, zone_violations, queue_violations, queue_architecture_violations)
 
 
 def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
@@ -147,6 +149,9 @@ def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
         yield from host_image_violations(settings)
         if settings.target == "ec2":
             yield from host_violations(settings)
+    if settings.architecture == "queue":
+        for check in _QUEUE:
+            yield from check(settings)
     if settings.architecture == "cluster":
         for check in _CLUSTER:
             yield from check(settings)
@@ -160,7 +165,8 @@ def notices(settings: Settings, today: date) -> tuple[str, ...]:
     """What is allowed but worth knowing before the stack is deployed, a sentence each."""
     if settings.architecture == "cluster":
         return tuple(_cluster_notices(settings, today))
-    return (*_host_notices(settings), *entrance_notices(settings))
+    found = (*_host_notices(settings), *entrance_notices(settings))
+    return (*found, *queue_architecture_notices(settings)) if settings.architecture == "queue" else found
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:

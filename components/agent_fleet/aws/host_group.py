@@ -1,0 +1,57 @@
+"""What every group of hosts has in common: metrics, the hook by which a host drains, and how hosts are replaced."""
+
+import math
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_aws as aws
+
+from agent_fleet.aws.worker_group_scaling import GROUP_METRICS
+
+DRAIN_HOOK = "drain"
+"""The hook's name, which the host itself completes when it has drained."""
+HEARTBEAT_SECONDS = 300
+"""How long a host that is to end may be silent: one whose worker is gone ends after this time."""
+STOPPING_SECONDS = 60
+"""From the end of a drain until the host says so."""
+_MOST_HEARTBEATS = 100
+"""After a hundred heartbeat timeouts a host ends in any case:
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html"""
+MOST_HEALTHY_PERCENT = 120
+"""Of the hosts that are wanted, while they are replaced: a fifth of them at once, and one at the least."""
+
+
+def drain_hook(drain_seconds: int) -> aws.autoscaling.GroupInitialLifecycleHookArgs:
+    """Ask a host to drain before it ends, for whatever reason. While it does, it sends heartbeats."""
+    return aws.autoscaling.GroupInitialLifecycleHookArgs(
+        name=DRAIN_HOOK,
+        lifecycle_transition="autoscaling:EC2_INSTANCE_TERMINATING",
+        heartbeat_timeout=max(HEARTBEAT_SECONDS, math.ceil((drain_seconds + STOPPING_SECONDS) / _MOST_HEARTBEATS)),
+        default_result="CONTINUE",
+    )
+
+
+def refresh(warm_up_seconds: pulumi.Input[int]) -> aws.autoscaling.GroupInstanceRefreshArgs:
+    """Replace hosts when the launch template changes: new ones first, and back again if these do not start."""
+    return aws.autoscaling.GroupInstanceRefreshArgs(
+        strategy="Rolling",
+        preferences=aws.autoscaling.GroupInstanceRefreshPreferencesArgs(
+            min_healthy_percentage=100,
+            max_healthy_percentage=MOST_HEALTHY_PERCENT,
+            instance_warmup=pulumi.Output.from_input(warm_up_seconds).apply(lambda seconds: str(int(seconds))),
+            auto_rollback=True,
+            # A host that has the template already is left alone.
+            skip_matching=True,
+        ),
+    )
+
+
+def group_tags(name: str, own_tags: Mapping[str, pulumi.Input[str]]) -> list[aws.autoscaling.GroupTagArgs]:
+    """A group's tags; its hosts have theirs from the launch template."""
+    return [
+        aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=False)
+        for key, value in sorted({**own_tags, "Name": name}.items())
+    ]
+
+
+METRICS = list(GROUP_METRICS)
