@@ -1,4 +1,7 @@
-"""`make preview`: what `up` would change. Builds nothing, pushes nothing, needs no credentials and no cluster."""
+"""`make preview`: what `up` would change and what it would cost.
+
+Builds nothing, pushes nothing, needs no credentials and no cluster.
+"""
 
 import shutil
 import tempfile
@@ -6,6 +9,9 @@ from pathlib import Path
 
 from engine import configuration
 from engine.commands.session import Session
+from engine.cost.estimate import estimate
+from engine.cost.planned import Plan
+from engine.cost.statement import statement
 from engine.report import say
 from engine.targets import choice
 
@@ -27,8 +33,11 @@ def preview(session: Session, settings_file: Path | None) -> None:
             if temporary is not None:
                 cli.checked("stack", "init", "--no-select")
             say(f"Previewing the stack {session.stack}.")
-            show = session.operate(cli, "preview")
+            plan = Plan()
+            show = session.operate(cli, "preview", listener=plan.event)
             say(f"  {show.summary()}")
+            for line in statement(estimate(plan)):
+                say(line)
         finally:
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)

@@ -1,10 +1,11 @@
 """What every command on a stack starts from."""
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine import plugins
 from engine.docker_endpoint import DEFAULT, endpoint
@@ -89,11 +90,17 @@ class Session:
             yield
 
     def operate(
-        self, cli: PulumiCli, command: str, *arguments: str, troubles: Callable[[], str] = lambda: ""
+        self,
+        cli: PulumiCli,
+        command: str,
+        *arguments: str,
+        troubles: Callable[[], str] = lambda: "",
+        listener: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> Presentation:
         """Run `up`, `preview` or `destroy` and show it; raises UserFacingError with the engine's own errors.
 
-        `troubles` is asked while it takes long, and when it failed: the place often knows why.
+        `troubles` is asked while it takes long, and when it failed: the place often knows why. `listener` gets each
+        event of the engine too.
         """
         watch = Watch(troubles, say)
         show = Presentation(say, preview=command == "preview")
@@ -103,7 +110,12 @@ class Session:
             show.tick()
             watch.tick()
 
-        code = cli.operate([command, *arguments], show.event, tick, log)
+        def event(event: Mapping[str, Any]) -> None:
+            show.event(event)
+            if listener is not None:
+                listener(event)
+
+        code = cli.operate([command, *arguments], event, tick, log)
         if code == 0 and not show.errors:
             return show
         errors = "\n".join([*(show.errors or [_last_words(log)]), *watch.unsaid()])

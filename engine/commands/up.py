@@ -9,6 +9,9 @@ from typing import Any
 from engine import configuration, convergence, docker_daemon, first_job
 from engine.bundle.install import open_bundle
 from engine.commands.session import Session
+from engine.cost.estimate import estimate
+from engine.cost.planned import Plan
+from engine.cost.statement import brief
 from engine.errors import UserFacingError
 from engine.pulumi_cli import PulumiCli
 from engine.report import private_file, say
@@ -44,8 +47,10 @@ def up(session: Session, settings_file: Path | None, bundle: Path | None = None)
         refresh = _converge(session, cli, place)
         say(f"Deploying the stack {session.stack}.")
         arguments = ["--yes", "--skip-preview", *(["--refresh"] if refresh else [])]
-        show = session.operate(cli, "up", *arguments, troubles=place.troubles)
+        plan = Plan()
+        show = session.operate(cli, "up", *arguments, troubles=place.troubles, listener=plan.event)
         say(f"  {show.summary()}")
+        say(f"  {brief(estimate(plan))}")
         outputs = json.loads(cli.checked("stack", "output", "--json", "--show-secrets"))
         keys = _keys(outputs)
         with place.entrance(outputs) as entrance:
