@@ -4,6 +4,7 @@ import pulumi
 import pulumi_docker as docker
 
 from agent_fleet.labels import labels
+from agent_fleet.scratch_options import tmpfs_options
 from agent_fleet.workload import CredentialsMount, HostPathMount, Probe, ScratchMount, User, VolumeMount, Workload
 
 HEALTH_WAIT_SECONDS = 120
@@ -32,7 +33,7 @@ def container_args(workload: Workload, fleet: pulumi.Input[str]) -> docker.Conta
         networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network) for network in workload.networks] or None,
         ports=_published_ports(workload) or None,
         volumes=_volumes(workload) or None,
-        tmpfs={mount.path: _tmpfs_options(mount) for mount in workload.mounts if isinstance(mount, ScratchMount)},
+        tmpfs={mount.path: tmpfs_options(mount) for mount in workload.mounts if isinstance(mount, ScratchMount)},
         read_only=hardening.read_only_root,
         capabilities=docker.ContainerCapabilitiesArgs(drops=list(hardening.dropped_capabilities)),
         security_opts=None if hardening.privilege_escalation_allowed else ["no-new-privileges:true"],
@@ -101,13 +102,6 @@ def _volumes(workload: Workload) -> list[docker.ContainerVolumeArgs]:
                 "leave the mount out, or run the workload in a cluster"
             )
     return volumes
-
-
-def _tmpfs_options(mount: ScratchMount) -> str:
-    options = f"rw,noexec,nosuid,nodev,size={mount.size_mebibytes}m"
-    if mount.owner is None:
-        return f"{options},mode=1777"
-    return f"{options},mode=0750,uid={mount.owner.uid},gid={mount.owner.gid}"
 
 
 def _ulimits(workload: Workload) -> list[docker.ContainerUlimitArgs] | None:
