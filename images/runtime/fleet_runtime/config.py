@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fleet_runtime.api.backlog_settings import BacklogSettings
 from fleet_runtime.doorbell.settings import SECRETS_DIRECTORY, DoorbellSettings
 from fleet_runtime.payload import MAIN_FILES
 from fleet_runtime.pool_settings import Agent, AgentType, Pool, TenantName
@@ -103,7 +104,7 @@ class DatabaseSettings(CommonSettings):
         return value
 
 
-class ApiSettings(DatabaseSettings, DoorbellSettings):
+class ApiSettings(DatabaseSettings, DoorbellSettings, BacklogSettings):
     """The API's settings."""
 
     api_listen: Address = Listen(host="0.0.0.0", port=8080)  # noqa: S104 - in a container of its own, published by the stack

@@ -63,6 +63,13 @@ async def serve(settings: ApiSettings) -> None:
     ]
     if settings.pools:
         background.append(asyncio.create_task(run_upkeep(runtime)))
+    if settings.backlog_namespace is not None:
+        # Only where it is used: no other API loads what signs requests.
+        from fleet_runtime.api.backlog_metric import backlog_metric
+
+        metric = backlog_metric(settings, runtime.fleet)
+        if metric is not None:
+            background.append(asyncio.create_task(metric.run(runtime.prepared)))
     api = make_server(create_app(runtime), shutdown_seconds=settings.drain_seconds)
     observation = make_server(observation_app(observer.metrics, observer.health))
     serving_metrics = asyncio.create_task(observation.serve(sockets=[private]))
