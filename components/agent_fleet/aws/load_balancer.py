@@ -1,4 +1,4 @@
-"""The way to the API on EC2: a load balancer where TLS ends, and nothing that answers without."""
+"""The way in to a fleet's API: a load balancer that ends TLS, before hosts that nobody else reaches."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -9,96 +9,107 @@ import pulumi_aws as aws
 from agent_fleet.aws.resource_tags import tags
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-"""TLS 1.3 and 1.2 with forward secrecy:
-https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html"""
-HTTPS_PORT = 443
-IDLE_SECONDS = 300
-"""How long a request may be silent: one that waits for its job's end is."""
-_NAME_PREFIX = "fleet-"
-"""AWS takes six characters before those that it makes up; the tag `Name` has the whole name."""
+"""TLS 1.3 and 1.2, with forward secrecy: AWS's own recommendation."""
+IDLE_SECONDS = 400
+"""Longer than the API holds any answer back."""
+DEREGISTRATION_SECONDS = 60
+"""How long open requests to a host that goes may last: the API itself takes ten seconds."""
+_HTTPS = 443
+_LONGEST_NAME = 32
 
 
 class LoadBalancerArgs(TypedDict):
-    """What it stands before, and who may come."""
+    """Who comes in, and where to."""
 
     fleet: pulumi.Input[str]
     """The fleet's name, for the tags."""
     vpc_id: pulumi.Input[str]
     """The VPC."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Subnets in at least two zones: public ones, or private ones for an internal load balancer."""
-    internal: bool
-    """Whether it has private addresses only. Plain."""
+    """Subnets in at least two zones: public ones, or private ones where it is `internal`."""
+    internal: pulumi.Input[bool]
+    """Whether it has private addresses only."""
     certificate_arn: pulumi.Input[str]
     """The certificate in ACM, of the same region."""
-    host: NotRequired[str | None]
-    """The name that the certificate is for; the load balancer's own if left out. Plain."""
-    client_cidrs: Sequence[str]
-    """IPv4 networks that may come. Plain: each gets a rule."""
+    client_cidrs: Sequence[pulumi.Input[str]]
+    """Networks that may connect. The list's length is plain: each gets a rule."""
     target_security_group_id: pulumi.Input[str]
-    """The security group of the hosts behind it. It gets a rule that lets this load balancer in."""
+    """The group of the hosts, into which it gets a rule."""
     target_port: int
     """The hosts' TCP port. Plain."""
-    ready_path: str
-    """The path that answers 200 where requests may be sent."""
-    deregistration_seconds: pulumi.Input[int]
-    """How long open requests of a host that leaves may go on."""
+    health_path: NotRequired[str]
+    """What a host answers with 200 while it is well; `/health` if left out. Plain."""
+    host: NotRequired[pulumi.Input[str]]
+    """The name that the certificate is for; the load balancer's own if left out."""
     deletion_protection: bool
-    """Whether AWS refuses to delete it. Plain."""
+    """Whether AWS and Pulumi refuse to delete it. Plain."""
     owner: NotRequired[pulumi.Input[str]]
     """The `owner` tag."""
 
 
 class LoadBalancer(pulumi.ComponentResource):
-    """An Application Load Balancer with one listener, HTTPS. A key sent to port 80 finds nobody there to hear it."""
+    """TLS from clients, HTTP to the hosts inside the VPC. There is no plain way in, not even one that redirects."""
 
     url: pulumi.Output[str]
-    """Where the API answers."""
+    """Where the API answers. Known only when the way there is."""
     dns_name: pulumi.Output[str]
-    """The load balancer's own name, for a CNAME or an alias."""
+    """Its own name, for a CNAME or an alias."""
     target_group_arn: pulumi.Output[str]
-    """Where hosts are registered. Known only once the listener is there."""
+    """Where hosts are registered. Known only when somebody listens for them."""
     security_group_id: pulumi.Output[str]
-    """The load balancer's security group."""
-    arn_suffix: pulumi.Output[str]
-    """What CloudWatch calls it."""
-    target_group_arn_suffix: pulumi.Output[str]
-    """What CloudWatch calls its target group."""
+    """Its group."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declare it with its rules; see `LoadBalancerArgs`."""
+        """Declare it; see `LoadBalancerArgs`."""
         super().__init__("agent-fleet:index:LoadBalancer", name, {}, opts)
         options = pulumi.ResourceOptions(parent=self)
         own_tags = tags(args["fleet"], "load-balancer", args.get("owner"), name=name)
-        group = self._security_group(name, args, own_tags, options)
+        group = aws.ec2.SecurityGroup(
+            name, description="Clients of the API", vpc_id=args["vpc_id"], tags=own_tags, opts=options
+        )
+        for number, cidr in enumerate(args["client_cidrs"]):
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-clients-{number}",
+                security_group_id=group.id,
+                description="HTTPS from clients",
+                ip_protocol="tcp",
+                from_port=_HTTPS,
+                to_port=_HTTPS,
+                cidr_ipv4=cidr,
+                tags=own_tags,
+                opts=options,
+            )
+        rules = self._to_hosts(name, args, group, own_tags)
+        # Renaming it changes its own name, under which clients know it unless a name of yours points at it.
         balancer = aws.lb.LoadBalancer(
             name,
-            name_prefix=_NAME_PREFIX,
+            name=name[:_LONGEST_NAME].rstrip("-"),
             load_balancer_type="application",
             internal=args["internal"],
-            security_groups=[group.id],
             subnets=args["subnet_ids"],
+            security_groups=[group.id],
             idle_timeout=IDLE_SECONDS,
             drop_invalid_header_fields=True,
+            desync_mitigation_mode="strictest",
             enable_deletion_protection=args["deletion_protection"],
             tags=own_tags,
-            opts=options,
+            opts=pulumi.ResourceOptions(parent=self, protect=args["deletion_protection"]),
         )
         targets = aws.lb.TargetGroup(
             name,
-            name_prefix=_NAME_PREFIX,
+            # No fixed name: another port makes another group before the first one goes.
             vpc_id=args["vpc_id"],
             port=args["target_port"],
             protocol="HTTP",
             target_type="instance",
-            deregistration_delay=args["deregistration_seconds"],
+            deregistration_delay=DEREGISTRATION_SECONDS,
             health_check=aws.lb.TargetGroupHealthCheckArgs(
-                path=args["ready_path"],
+                path=args.get("health_path", "/health"),
                 matcher="200",
                 interval=10,
                 timeout=5,
                 healthy_threshold=2,
-                unhealthy_threshold=2,
+                unhealthy_threshold=3,
             ),
             tags=own_tags,
             opts=options,
@@ -106,7 +117,7 @@ class LoadBalancer(pulumi.ComponentResource):
         listener = aws.lb.Listener(
             name,
             load_balancer_arn=balancer.arn,
-            port=HTTPS_PORT,
+            port=_HTTPS,
             protocol="HTTPS",
             ssl_policy=TLS_POLICY,
             certificate_arn=args["certificate_arn"],
@@ -114,70 +125,51 @@ class LoadBalancer(pulumi.ComponentResource):
             tags=own_tags,
             opts=options,
         )
-        host = args.get("host")
+        there = pulumi.Output.all(listener.arn, *[rule.id for rule in rules])
         self.dns_name = balancer.dns_name
-        self.url = pulumi.Output.concat("https://", balancer.dns_name if host is None else host)
-        self.target_group_arn = pulumi.Output.all(targets.arn, listener.id).apply(lambda both: str(both[0]))
         self.security_group_id = group.id
-        self.arn_suffix = balancer.arn_suffix
-        self.target_group_arn_suffix = targets.arn_suffix
+        self.target_group_arn = pulumi.Output.all(targets.arn, there).apply(lambda both: str(both[0]))
+        self.url = pulumi.Output.all(args.get("host", balancer.dns_name), there).apply(
+            lambda both: f"https://{both[0]}"
+        )
         self.register_outputs(
             {
                 "url": self.url,
                 "dns_name": self.dns_name,
                 "target_group_arn": self.target_group_arn,
                 "security_group_id": self.security_group_id,
-                "arn_suffix": self.arn_suffix,
-                "target_group_arn_suffix": self.target_group_arn_suffix,
             }
         )
 
-    def _security_group(
+    def _to_hosts(
         self,
         name: str,
         args: LoadBalancerArgs,
+        group: aws.ec2.SecurityGroup,
         own_tags: dict[str, pulumi.Input[str]],
-        options: pulumi.ResourceOptions,
-    ) -> aws.ec2.SecurityGroup:
-        group = aws.ec2.SecurityGroup(
-            f"{name}-load-balancer",
-            description="HTTPS from clients to the load balancer",
-            vpc_id=args["vpc_id"],
-            tags={**own_tags, "Name": f"{name}-load-balancer"},
-            opts=options,
-        )
-        for cidr in args["client_cidrs"]:
-            aws.vpc.SecurityGroupIngressRule(
-                f"{name}-clients-{cidr}",
+    ) -> list[pulumi.CustomResource]:
+        options, port = pulumi.ResourceOptions(parent=self), args["target_port"]
+        return [
+            aws.vpc.SecurityGroupEgressRule(
+                f"{name}-hosts",
                 security_group_id=group.id,
-                description="HTTPS from clients",
+                description="The API on its hosts",
                 ip_protocol="tcp",
-                from_port=HTTPS_PORT,
-                to_port=HTTPS_PORT,
-                cidr_ipv4=cidr,
+                from_port=port,
+                to_port=port,
+                referenced_security_group_id=args["target_security_group_id"],
                 tags=own_tags,
                 opts=options,
-            )
-        aws.vpc.SecurityGroupEgressRule(
-            f"{name}-to-hosts",
-            security_group_id=group.id,
-            description="Requests and health checks to the hosts",
-            ip_protocol="tcp",
-            from_port=args["target_port"],
-            to_port=args["target_port"],
-            referenced_security_group_id=args["target_security_group_id"],
-            tags=own_tags,
-            opts=options,
-        )
-        aws.vpc.SecurityGroupIngressRule(
-            f"{name}-from-load-balancer",
-            security_group_id=args["target_security_group_id"],
-            description="Requests and health checks from the load balancer",
-            ip_protocol="tcp",
-            from_port=args["target_port"],
-            to_port=args["target_port"],
-            referenced_security_group_id=group.id,
-            tags=own_tags,
-            opts=options,
-        )
-        return group
+            ),
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-from-load-balancer",
+                security_group_id=args["target_security_group_id"],
+                description="The API from its load balancer",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                referenced_security_group_id=group.id,
+                tags=own_tags,
+                opts=options,
+            ),
+        ]
