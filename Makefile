@@ -137,6 +137,7 @@ lint: environment ## What is checked before any test: format, lint, types, scrip
 	@echo 'shell scripts' && .venv/bin/shellcheck $(scripts)
 	@echo 'Dockerfiles' && .venv/bin/hadolint --config images/hadolint.yaml $(wildcard images/*/Dockerfile)
 	@echo 'generated files' && $(MAKE) requirements-check && $(python) -m settings.reference --check \
+		&& $(python) -m engine.cost.document --check \
 		&& $(engine) compose --check >/dev/null
 
 .PHONY: scan
@@ -150,6 +151,10 @@ promote: environment ## Give stack TO the digests of stack FROM, verified: FROM=
 .PHONY: settings-reference
 settings-reference: environment ## Write docs/settings.md and its JSON Schema anew
 	@$(python) -m settings.reference --write
+
+.PHONY: cost-reference
+cost-reference: environment ## Write docs/cost.md anew from the price table engine/cost/prices.toml
+	@$(python) -m engine.cost.document --write
 
 # Installed by `pip install -r` where somebody has a Python environment of their own; uv.lock is what counts.
 export_project = $(uv) export --quiet --frozen --no-dev --no-hashes --no-annotate --no-header

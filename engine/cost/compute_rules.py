@@ -71,7 +71,7 @@ def autoscaling_group(planned: Planned, plan: Plan, prices: RegionalPrices) -> V
         sizes = [_mixed_size(mixed[0], size.total) for size in sizes]
     if not kinds and (template := _template(planned, plan)) is not None:
         kinds = [kind] if (kind := template.text("instanceType")) is not None else []
-    return _group(planned, plan, prices, kinds, sizes, runs_jobs="worker" in planned.name, note="")
+    return _group(planned, plan, prices, kinds, sizes, runs_jobs=_of_workers(planned), note="")
 
 
 def launch_template(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
@@ -95,6 +95,11 @@ def snapshots(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
         return not_estimated("it takes snapshots of disks that are no volumes of the stack")
     stored = size * prices.assumed("snapshot_share")
     return charged(steady("snapshots of volumes", stored * prices.unit("snapshot_gibibyte_month")))
+
+
+def _of_workers(planned: Planned) -> bool:
+    tags = {each.text("key"): each.text("value") for each in planned.parts("tags")}
+    return tags.get("component") == "workers" or "worker" in planned.name
 
 
 def _size(planned: Planned) -> float | None:
@@ -123,10 +128,11 @@ def _group(
     if not kinds:
         return not_estimated(f"its instance types {_LATER}")
     found = {kind: each for kind in kinds if (each := prices.instance(kind)) is not None}
-    if missing := [kind for kind in kinds if kind not in found]:
+    missing = [kind for kind in kinds if kind not in found]
+    if not found:
         return not_estimated(f"the price table has no {', '.join(missing)}")
     rest, most = sizes
-    first, dearest = kinds[0], max(found, key=lambda kind: found[kind].usd)
+    first, dearest = next(iter(found)), max(found, key=lambda kind: found[kind].usd)
     name = first if len(kinds) == 1 else f"{first} or {len(kinds) - 1} other types"
     charges: list[Charge] = []
     workers: list[WorkerHosts] = []
@@ -143,6 +149,8 @@ def _group(
             workers.append(_hosts(planned.name, first, found[first], hourly, at_rest, at_most, spot=spot))
     template = _template(planned, plan)
     notes = {note} if note else set[str]()
+    if missing:
+        notes.add(f"{planned.name} has none of {', '.join(missing)}, which the price table does not have")
     disks = _template_disks(template, prices) if template else []
     if not disks:
         notes.add(f"the root disks of {planned.name}, as large as their image makes them, are not counted")
