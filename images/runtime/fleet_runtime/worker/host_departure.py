@@ -204,7 +204,9 @@ class HostDeparture:
                 log.warning("lifecycle_hook_not_completed", reason=str(error))
                 if told.is_set():
                     return
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311
+                        await told.wait()
                 delay = min(_LONGEST_RETRY_SECONDS, delay * 2)
 
 
