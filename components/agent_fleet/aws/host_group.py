@@ -6,8 +6,12 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
-from agent_fleet.aws.worker_group_scaling import GROUP_METRICS
-
+METRICS = (
+    aws.autoscaling.Metric.GROUP_DESIRED_CAPACITY,
+    aws.autoscaling.Metric.GROUP_IN_SERVICE_INSTANCES,
+    aws.autoscaling.Metric.GROUP_TOTAL_INSTANCES,
+)
+"""What the groups say of themselves; what they are scaled by needs the second."""
 DRAIN_HOOK = "drain"
 """The hook's name, which the host itself completes when it has drained."""
 HEARTBEAT_SECONDS = 300
@@ -52,6 +56,3 @@ def group_tags(name: str, own_tags: Mapping[str, pulumi.Input[str]]) -> list[aws
         aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=False)
         for key, value in sorted({**own_tags, "Name": name}.items())
     ]
-
-
-METRICS = list(GROUP_METRICS)

@@ -14,8 +14,6 @@ import pulumi_aws as aws
 from agent_fleet.aws.worker_group_args import BacklogArgs
 
 PERIOD_SECONDS = 60
-GROUP_METRICS = ("GroupDesiredCapacity", "GroupInServiceInstances", "GroupTotalInstances")
-"""What the groups say of themselves; the sums below need the second."""
 _GROUPS = "AWS/AutoScaling"
 WAKING_STEPS: Sequence[tuple[int, int]] = ((1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (32, 32))
 """From how many missing hosts on how many are started at once, while there is none yet: half of them at the least, so
