@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+LATER = "is known only after the update"
+"""Why something is not estimated in a preview; goes after what is meant."""
+
 
 @dataclass(frozen=True)
 class Charge:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from engine.cost.charges import Charge, Verdict, WorkerHosts, charged, not_estimated, steady
+from engine.cost.charges import LATER, Charge, Verdict, WorkerHosts, charged, not_estimated, steady
 from engine.cost.planned import Plan, Planned
 from engine.cost.price_table import Instance, RegionalPrices
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-_LATER = "is known only after the update"
 _UNTRUSTED = "agent-fleet.io/untrusted"
 _GP3_INCLUDED_IOPS = 3_000
 _GP3_INCLUDED_MEBIBYTES_SECOND = 125
@@ -30,7 +29,7 @@ def instance(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     template = _template(planned, plan)
     kind = planned.text("instanceType") or (template.text("instanceType") if template else None)
     if kind is None:
-        return not_estimated(f"its type {_LATER}" if planned.unknown("instanceType") else "it has no type")
+        return not_estimated(f"its type {LATER}" if planned.unknown("instanceType") else "it has no type")
     found = prices.instance(kind)
     if found is None:
         return not_estimated(f"the price table has no {kind}")
@@ -48,7 +47,9 @@ def node_group(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     """`aws:eks/nodeGroup:NodeGroup`. At rest it has what it was made with: EKS itself never makes it smaller."""
     desired, most = planned.number("scalingConfig", "desiredSize"), planned.number("scalingConfig", "maxSize")
     if desired is None or most is None:
-        return not_estimated(f"its size {_LATER}")
+        return not_estimated(f"its size {LATER}")
+    if planned.unknown("capacityType"):
+        return not_estimated(f"whether its nodes are spot instances {LATER}")
     spot = planned.text("capacityType") == "SPOT"
     sizes = [_Size(int(count), 0 if spot else int(count)) for count in (desired, most)]
     kinds = [kind for kind in planned.sequence("instanceTypes") or () if isinstance(kind, str)]
@@ -61,7 +62,9 @@ def autoscaling_group(planned: Planned, plan: Plan, prices: RegionalPrices) -> V
     """`aws:autoscaling/group:Group`, on demand or mixed. At rest it has its minimum."""
     least, most = planned.number("minSize"), planned.number("maxSize")
     if least is None or most is None:
-        return not_estimated(f"its size {_LATER}")
+        return not_estimated(f"its size {LATER}")
+    if planned.unknown("mixedInstancesPolicy"):
+        return not_estimated(f"whether its hosts are spot instances {LATER}")
     mixed = planned.parts("mixedInstancesPolicy")
     kinds: list[str] = []
     sizes = [_Size(int(count), int(count)) for count in (least, most)]
@@ -84,7 +87,7 @@ def volume(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     """`aws:ebs/volume:Volume`."""
     del plan
     charges = _disks([Planned(planned.type, planned.name, {**planned.inputs, "volumeSize": _size(planned)})], prices)
-    return charged(*charges) if charges else not_estimated(f"its size {_LATER}")
+    return charged(*charges) if charges else not_estimated(f"its size {LATER}")
 
 
 def snapshots(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
@@ -126,14 +129,15 @@ def _group(
     note: str,
 ) -> Verdict:
     if not kinds:
-        return not_estimated(f"its instance types {_LATER}")
+        return not_estimated(f"its instance types {LATER}")
     found = {kind: each for kind in kinds if (each := prices.instance(kind)) is not None}
     missing = [kind for kind in kinds if kind not in found]
     if not found:
         return not_estimated(f"the price table has no {', '.join(missing)}")
     rest, most = sizes
     first, dearest = next(iter(found)), max(found, key=lambda kind: found[kind].usd)
-    name = first if len(kinds) == 1 else f"{first} or {len(kinds) - 1} other types"
+    others = len(found) - 1
+    name = f"{first} or {others} other {'type' if others == 1 else 'types'}" if others else first
     charges: list[Charge] = []
     workers: list[WorkerHosts] = []
     for spot in (False, True):

@@ -1,10 +1,8 @@
 """What databases, caches, files, queues, keys and logs cost."""
 
-from engine.cost.charges import Verdict, charged, not_estimated, steady
+from engine.cost.charges import LATER, Verdict, charged, not_estimated, steady
 from engine.cost.planned import Plan, Planned
 from engine.cost.price_table import RegionalPrices
-
-_LATER = "is known only after the update"
 
 
 def database(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
@@ -12,12 +10,14 @@ def database(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     del plan
     kind, size = planned.text("instanceClass"), planned.number("allocatedStorage")
     if kind is None or size is None:
-        return not_estimated(f"its class or its size {_LATER}")
+        return not_estimated(f"its class or its size {LATER}")
     if planned.text("engine") != "postgres":
         return not_estimated("the price table has PostgreSQL only")
     price = prices.database(kind)
     if price is None:
         return not_estimated(f"the price table has no {kind}")
+    if planned.unknown("multiAz"):
+        return not_estimated(f"whether it has a standby {LATER}")
     copies = 2 if planned.truth("multiAz") else 1
     standby = " with a standby" if copies == 2 else ""
     return Verdict(
@@ -34,10 +34,12 @@ def cache(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     del plan
     kind = planned.text("nodeType")
     if kind is None:
-        return not_estimated(f"its node type {_LATER}" if planned.unknown("nodeType") else "it has no node type")
+        return not_estimated(f"its node type {LATER}" if planned.unknown("nodeType") else "it has no node type")
     price = prices.cache_node(kind)
     if price is None:
         return not_estimated(f"the price table has no {kind}")
+    if any(planned.unknown(each) for each in ("numCacheClusters", "numNodeGroups", "replicasPerNodeGroup")):
+        return not_estimated(f"how many nodes it has {LATER}")
     nodes = planned.number("numCacheClusters") or planned.number("numCacheNodes")
     if nodes is None:
         nodes = (planned.number("numNodeGroups") or 1) * (1 + (planned.number("replicasPerNodeGroup") or 0))
@@ -120,6 +122,8 @@ def dashboard(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
 def cluster_volume(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     """A claim in a cluster of the stack's own: a disk of EBS, unless it is of the shared file system."""
     del plan
+    if planned.unknown("spec", "accessModes"):
+        return not_estimated(f"whether it is of the shared file system {LATER}")
     modes = planned.sequence("spec", "accessModes") or ()
     if "ReadWriteMany" in modes:
         return Verdict()

@@ -1,6 +1,6 @@
 """What the network and the control plane cost: gateways, addresses, endpoints, load balancers, the EKS cluster."""
 
-from engine.cost.charges import Verdict, charged, not_estimated, steady
+from engine.cost.charges import LATER, Verdict, charged, not_estimated, steady
 from engine.cost.planned import Plan, Planned
 from engine.cost.price_table import RegionalPrices
 
@@ -20,6 +20,8 @@ def address(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
 
 def endpoint(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     """`aws:ec2/vpcEndpoint:VpcEndpoint`: one of a gateway is free, an interface is paid in each zone."""
+    if planned.unknown("vpcEndpointType"):
+        return not_estimated(f"its type {LATER}")
     kind = planned.text("vpcEndpointType") or "Gateway"
     if kind == "Gateway":
         return Verdict()
@@ -28,7 +30,7 @@ def endpoint(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     subnets = planned.sequence("subnetIds")
     zones = len(subnets) if subnets is not None else _zones(plan)
     if not zones:
-        return not_estimated("its zones are known only after the update")
+        return not_estimated(f"its zones {LATER}")
     usd = zones * prices.monthly("interface_endpoint_zone_hour")
     return charged(steady(f"interface endpoint in {zones} {'zone' if zones == 1 else 'zones'}", usd))
 
@@ -36,12 +38,16 @@ def endpoint(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
 def load_balancer(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     """`aws:lb/loadBalancer:LoadBalancer`, an application's unless it says otherwise."""
     del plan
+    if planned.unknown("loadBalancerType"):
+        return not_estimated(f"its type {LATER}")
     return _load_balancer(planned.text("loadBalancerType") or "application", prices)
 
 
 def cluster_service(planned: Planned, plan: Plan, prices: RegionalPrices) -> Verdict:
     """A Service of a cluster of the stack's own: one of type LoadBalancer makes a network load balancer."""
     del plan
+    if planned.unknown("spec", "type"):
+        return not_estimated(f"its type {LATER}")
     return _load_balancer("network", prices) if planned.text("spec", "type") == "LoadBalancer" else Verdict()
 
 
