@@ -60,7 +60,7 @@ def _whole_estimate() -> Estimate:
 def test_an_input_that_becomes_unknown_never_makes_a_stack_cheaper_in_silence(data: some.DataObject) -> None:
     """Prevents a preview on an empty account from showing less than the same preview afterwards."""
     whole = shipped("prod")
-    prices = regional(whole.region)
+    prices, before = regional(whole.region), _whole_estimate()
     priced = [
         each
         for each in whole.resources.values()
