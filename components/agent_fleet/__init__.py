@@ -8,15 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent_fleet.aws.addon_traffic import AddonTraffic, AddonTrafficArgs
+    from agent_fleet.aws.api_group import ApiGroup, ApiGroupArgs
+    from agent_fleet.aws.cache_cluster import CacheCluster, CacheClusterArgs
     from agent_fleet.aws.cluster import Cluster
     from agent_fleet.aws.cluster_args import ClusterArgs, NodeGroupArgs, RunscArgs
+    from agent_fleet.aws.host_account import HostAccount, HostAccountArgs
+    from agent_fleet.aws.host_firewall import HostFirewall, HostFirewallArgs
+    from agent_fleet.aws.docker_host import DockerHost
+    from agent_fleet.aws.docker_host_args import DockerHostArgs
     from agent_fleet.aws.job_queue import JobQueue, JobQueueArgs
+    from agent_fleet.aws.load_balancer import LoadBalancer, LoadBalancerArgs
     from agent_fleet.aws.managed_database import ManagedDatabase, ManagedDatabaseArgs
     from agent_fleet.aws.network import Network, NetworkArgs
     from agent_fleet.aws.pod_identity import PodIdentity, PodIdentityArgs
     from agent_fleet.aws.registry import Registry, RegistryArgs
     from agent_fleet.aws.registry_rules import PullThroughArgs, RegistryRuleArgs
     from agent_fleet.aws.shared_workspace import SharedWorkspace, SharedWorkspaceArgs
+    from agent_fleet.aws.worker_group import WorkerGroup
+    from agent_fleet.aws.worker_group_args import HostArgs, OnDemandArgs, SpotArgs, WorkerGroupArgs
     from agent_fleet.docker.database import Database, DatabaseArgs
     from agent_fleet.docker.execution import ExecutionService
     from agent_fleet.docker.host_network import HostNetwork, HostNetworkArgs
@@ -80,7 +89,11 @@ __all__ = [
     "AgentRouting",
     "AgentRoutingArgs",
     "ApiArgs",
+    "ApiGroup",
+    "ApiGroupArgs",
     "ApiLimitsArgs",
+    "CacheCluster",
+    "CacheClusterArgs",
     "Cluster",
     "ClusterArgs",
     "ClusterDatabase",
@@ -94,6 +107,8 @@ __all__ = [
     "DatabaseArgs",
     "DatabaseSecretArgs",
     "DelayArgs",
+    "DockerHost",
+    "DockerHostArgs",
     "DoorbellArgs",
     "EgressArgs",
     "EgressCredentialArgs",
@@ -102,7 +117,12 @@ __all__ = [
     "FleetApi",
     "FleetApiArgs",
     "GatewayArgs",
+    "HostAccount",
+    "HostAccountArgs",
     "HostAgentArgs",
+    "HostArgs",
+    "HostFirewall",
+    "HostFirewallArgs",
     "HostNetwork",
     "HostNetworkArgs",
     "ImagePrepull",
@@ -112,6 +132,8 @@ __all__ = [
     "JobQueueArgs",
     "KarpenterArgs",
     "KedaArgs",
+    "LoadBalancer",
+    "LoadBalancerArgs",
     "ManagedDatabase",
     "ManagedDatabaseArgs",
     "Network",
@@ -120,6 +142,7 @@ __all__ = [
     "NodeAutoscalerArgs",
     "NodeGroupArgs",
     "NodePoolArgs",
+    "OnDemandArgs",
     "Platform",
     "PlatformArgs",
     "PodIdentity",
@@ -149,26 +172,38 @@ __all__ = [
     "SandboxScalingArgs",
     "SharedWorkspace",
     "SharedWorkspaceArgs",
+    "SpotArgs",
     "TenantBudgetArgs",
     "TenantNamespace",
     "TenantNamespaceArgs",
     "WaypointArgs",
     "WorkerArgs",
+    "WorkerGroup",
+    "WorkerGroupArgs",
     "WorkspaceClaim",
     "WorkspaceClaimArgs",
 ]
 
 _HOMES = {
     "aws.addon_traffic": ("AddonTraffic", "AddonTrafficArgs"),
+    "aws.api_group": ("ApiGroup", "ApiGroupArgs"),
+    "aws.cache_cluster": ("CacheCluster", "CacheClusterArgs"),
     "aws.cluster": ("Cluster",),
     "aws.cluster_args": ("ClusterArgs", "NodeGroupArgs", "RunscArgs"),
+    "aws.host_account": ("HostAccount", "HostAccountArgs"),
+    "aws.host_firewall": ("HostFirewall", "HostFirewallArgs"),
+    "aws.docker_host": ("DockerHost",),
+    "aws.docker_host_args": ("DockerHostArgs",),
     "aws.job_queue": ("JobQueue", "JobQueueArgs"),
+    "aws.load_balancer": ("LoadBalancer", "LoadBalancerArgs"),
     "aws.managed_database": ("ManagedDatabase", "ManagedDatabaseArgs"),
     "aws.network": ("Network", "NetworkArgs"),
     "aws.pod_identity": ("PodIdentity", "PodIdentityArgs"),
     "aws.registry": ("Registry", "RegistryArgs"),
     "aws.registry_rules": ("PullThroughArgs", "RegistryRuleArgs"),
     "aws.shared_workspace": ("SharedWorkspace", "SharedWorkspaceArgs"),
+    "aws.worker_group": ("WorkerGroup",),
+    "aws.worker_group_args": ("HostArgs", "OnDemandArgs", "SpotArgs", "WorkerGroupArgs"),
     "docker.database": ("Database", "DatabaseArgs"),
     "docker.execution": ("ExecutionService",),
     "docker.host_network": ("HostNetwork", "HostNetworkArgs"),

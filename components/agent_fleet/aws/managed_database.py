@@ -63,6 +63,8 @@ class ManagedDatabase(pulumi.ComponentResource):
     """The host name."""
     port: pulumi.Output[int]
     """The TCP port."""
+    security_group_id: pulumi.Output[str]
+    """Its group, for clients that may speak to nobody else."""
 
     def __init__(self, name: str, args: ManagedDatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the database and what is around it; see `ManagedDatabaseArgs`."""
@@ -108,6 +110,7 @@ class ManagedDatabase(pulumi.ComponentResource):
         )
         self.address = database.address
         self.port = database.port
+        self.security_group_id = group.id
         self.url = pulumi.Output.secret(
             pulumi.Output.format(
                 "postgresql://{0}:{1}@{2}:{3}/{4}?sslmode=require",
@@ -118,4 +121,11 @@ class ManagedDatabase(pulumi.ComponentResource):
                 DATABASE_NAME,
             )
         )
-        self.register_outputs({"url": self.url, "address": self.address, "port": self.port})
+        self.register_outputs(
+            {
+                "url": self.url,
+                "address": self.address,
+                "port": self.port,
+                "security_group_id": self.security_group_id,
+            }
+        )
