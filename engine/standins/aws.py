@@ -1,14 +1,19 @@
 """The aws stand-in: keeps state only, and makes up ids and ARNs of the right form. Nothing exists in AWS.
 
 It is for previews and tests without credentials: inputs are checked against the SDK's types, replacements are judged by
-the table, and what AWS alone would know stays unknown in a preview.
+the table, and what AWS alone would know stays unknown in a preview. Where the provider's endpoints are an emulator's on
+this machine, what the emulator has is really made there (`aws_emulator`).
 """
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from engine.standins import aws_limits, sdk_types
+from engine.standins.aws_emulator.calls import EmulatedResource
+from engine.standins.aws_emulator.emulation import Emulation, inputs_found, outputs_found
+from engine.standins.aws_emulator.endpoint import Endpoints
 from engine.standins.aws_identifiers import ACCOUNT, Identity, hexadecimal, kind
 from engine.standins.aws_outputs import computed
 from engine.standins.aws_policy_document import policy_document
@@ -38,6 +43,29 @@ class AwsStandIn(StandIn):
         f"AWS, and ids and account ({ACCOUNT}) are made up."
     )
 
+    def __init__(self) -> None:
+        """Without an emulator until the settings name one."""
+        super().__init__()
+        self._emulation: Emulation | None = None
+
+    @property
+    def announcement(self) -> str:
+        """What is made, and where."""
+        return self.notice if self._emulation is None else self._emulation.notice
+
+    def check_settings(self, config: Mapping[str, Any]) -> list[Failure]:
+        """An endpoint that is not on this machine."""
+        return Endpoints(config, os.environ).failures()
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Take the settings; with endpoints, what an emulator has is made there."""
+        super().configure(config)
+        endpoints = Endpoints(config, os.environ)
+        if failures := endpoints.failures():
+            raise OperationError("\n".join(f"{failure.path}: {failure.reason}" for failure in failures))
+        if endpoints:
+            self._emulation = Emulation(endpoints)
+
     def naming(self, token: str) -> Naming | None:
         """Names as the official provider makes them up: every type with an optional `name` gets one."""
         if kind(token) in _NAMES:
@@ -58,23 +86,60 @@ class AwsStandIn(StandIn):
         return outputs
 
     def create(self, call: Call, inputs: Mapping[str, Any]) -> Created:
-        """Note the resource in state, with made up outputs."""
-        identity = self._identity(call, inputs)
-        return Created(identity.id, self._outputs(call, inputs, identity))
+        """Make the resource where there is an emulator with it; else note it in the state, with made up outputs."""
+        identity, resource = self._identity(call, inputs), self._emulated(call, inputs)
+        if resource is None:
+            return Created(identity.id, self._outputs(call, inputs, identity))
+        made = resource.create(reveal(inputs), self._tags(inputs), identity.id)
+        identity = self._identity(call, inputs, made)
+        outputs = self._outputs(call, inputs, identity)
+        return Created(made, self._merged(call, inputs, outputs, resource, {**outputs, "id": made}))
+
+    def read(self, call: Call, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> Created:
+        """The resource as the emulator has it; as the state has it without one."""
+        resource = self._emulated(call, inputs)
+        if resource is None:
+            return super().read(call, inputs, state)
+        known = {**reveal(state), **reveal(inputs), "id": call.resource_id}
+        if (description := resource.read(known)) is None:
+            return Created("", {}, {})
+        found = outputs_found(resource, call.token, description)
+        now = inputs_found(inputs, found, resource.kind.outputs)
+        return Created(call.resource_id, {**state, **keep_marks(found, inputs), **self._given(now)}, now)
 
     def update(
         self, call: Call, old: Mapping[str, Any], state: Mapping[str, Any], new: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Note the change in state; what AWS made up stays as it was."""
-        del old
-        fresh = self._outputs(call, new, self._identity(call, new))
+        """Change it in the emulator, or note the change in the state; what was made up stays as it was."""
+        resource = self._emulated(call, new)
+        fresh = self._outputs(call, new, self._identity(call, new, call.resource_id if resource else ""))
         given = {key for key in new if not key.startswith("__")}
         kept = {key: value for key, value in state.items() if key in fresh and key not in given | {"tagsAll"}}
         outputs = {**fresh, **kept}
+        if resource is not None:
+            before, after = reveal(old), reveal(new)
+            changed = {key for key in {*before, *after} if before.get(key) != after.get(key) and key != "__defaults"}
+            untold = resource.update(
+                after,
+                {**reveal(state), "id": call.resource_id},
+                changed,
+                (self._tags(old), self._tags(new)),
+            )
+            if untold:
+                names = ", ".join(untold)
+                call.log.info(
+                    f"Changed in the state only, for which there is no call to the emulator: {names}.", call.urn
+                )
+            return self._merged(call, new, outputs, resource, {**reveal(outputs), "id": call.resource_id})
         if kind(call.token) == _TEMPLATE and _new_version(state, new):
             latest = int(reveal(state).get("latestVersion") or 1) + 1
             outputs.update(dict.fromkeys(_versions(new), latest))
         return outputs
+
+    def delete(self, call: Call, state: Mapping[str, Any]) -> None:
+        """Remove it from the emulator, where it is there."""
+        if (resource := self._emulated(call, state)) is not None:
+            resource.delete({**reveal(state), "id": call.resource_id})
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The data sources that can be answered without AWS."""
@@ -82,8 +147,9 @@ class AwsStandIn(StandIn):
         region = str(plain.get("region") or self._region({}))
         match token.rpartition(":")[2]:
             case "getCallerIdentity":
-                arn = f"arn:aws:iam::{ACCOUNT}:user/stand-in"
-                return {"accountId": ACCOUNT, "arn": arn, "id": ACCOUNT, "userId": "STANDIN"}
+                account = self._account(region)
+                arn = f"arn:aws:iam::{account}:user/stand-in"
+                return {"accountId": account, "arn": arn, "id": account, "userId": "STANDIN"}
             case "getRegion":
                 endpoint = f"ec2.{region}.amazonaws.com"
                 return {"id": region, "name": region, "region": region, "endpoint": endpoint, "description": region}
@@ -120,12 +186,40 @@ class AwsStandIn(StandIn):
                     "Use the official provider plugin with credentials."
                 )
 
-    def _identity(self, call: Call, inputs: Mapping[str, Any]) -> Identity:
+    def _emulated(self, call: Call, values: Mapping[str, Any]) -> EmulatedResource | None:
+        return self._emulation.resource(call, self._region(reveal(values))) if self._emulation is not None else None
+
+    def _account(self, region: str) -> str:
+        return self._emulation.account(region) if self._emulation is not None else ACCOUNT
+
+    def _tags(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        own = reveal(inputs).get("tags")
+        return {**self._default_tags(), **(own if isinstance(own, Mapping) else {})}
+
+    def _given(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in inputs.items() if not key.startswith("__")}
+
+    def _merged(
+        self,
+        call: Call,
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        resource: EmulatedResource,
+        known: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Outputs with what the emulator says in the place of what is made up; the program's own values stay."""
+        description = resource.read(reveal(known)) or {}
+        found = outputs_found(resource, call.token, description)
+        return {**outputs, **keep_marks(found, inputs), **self._given(inputs)}
+
+    def _identity(self, call: Call, inputs: Mapping[str, Any], known_id: str = "") -> Identity:
         plain = reveal(inputs)
         # A replacement is another thing in AWS and so has another id, which what depends on it must notice.
         rule = self.table.rule(call.token)
         essence = json.dumps({key: plain[key] for key in plain if rule.replaces(key)}, sort_keys=True, default=str)
-        return Identity(f"{call.urn}{essence}", call.token, plain, self._region(plain))
+        region = self._region(plain)
+        account = self._account(region)
+        return Identity(f"{call.urn}{essence}", call.token, plain, region, account=account, known_id=known_id)
 
     def _region(self, plain: Mapping[str, Any]) -> str:
         return str(plain.get("region") or reveal(self.config).get("region") or _DEFAULT_REGION)
@@ -136,8 +230,7 @@ class AwsStandIn(StandIn):
             raise OperationError(sdk_types.unknown_type_message(call.token))
         tags = self._default_tags()
         outputs = computed(identity, resource.outputs, tags)
-        given = {key: value for key, value in inputs.items() if not key.startswith("__")}
-        return {**keep_marks(outputs, inputs), **given}
+        return {**keep_marks(outputs, inputs), **self._given(inputs)}
 
     def _default_tags(self) -> Mapping[str, Any]:
         given: Any = reveal(self.config).get("defaultTags")

@@ -123,9 +123,20 @@ def kind(token: str) -> str:
 class Identity:
     """The identity of one resource: its id, ARN and what else follows from type, name and region."""
 
-    def __init__(self, urn: str, token: str, inputs: Mapping[str, Any], region: str) -> None:
-        """`inputs` are plain values."""
+    def __init__(
+        self,
+        urn: str,
+        token: str,
+        inputs: Mapping[str, Any],
+        region: str,
+        *,
+        account: str = ACCOUNT,
+        known_id: str = "",
+    ) -> None:
+        """`inputs` are plain values; `known_id` is the id of a resource that an emulator has made."""
         self.urn = urn
+        self.account = account
+        self._known_id = known_id
         self.kind = kind(token)
         self.region = region
         self.inputs = inputs
@@ -140,18 +151,20 @@ class Identity:
     @property
     def id(self) -> str:
         """The id that the official provider gives it."""
+        if self._known_id:
+            return self._known_id
         if self.kind in _HEX_IDS:
             return f"{_HEX_IDS[self.kind]}-{self._hex}"
         if self.kind == "kms/key":
             return self.uuid
         if self.kind == "sqs/queue":
-            return f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT}/{self.name}"
+            return f"https://sqs.{self.region}.amazonaws.com/{self.account}/{self.name}"
         if self.kind in _ID_IS_ARN:
             return self.arn or self.name
         if self.kind in _COMPOUND_IDS:
             return _COMPOUND_IDS[self.kind].format_map(_Known(self.inputs, self._hex))
         if self.kind in _ID_IS_ACCOUNT:
-            return ACCOUNT
+            return self.account
         if self.kind in ("eks/addon", "eks/nodeGroup"):
             return f"{self.inputs.get('clusterName')}:{self.name}"
         return self.name
@@ -159,15 +172,17 @@ class Identity:
     @property
     def arn(self) -> str | None:
         """The ARN, or None for a type whose form is not known here."""
+        if self._known_id.startswith("arn:"):
+            return self._known_id
         form = _ARNS.get(self.kind)
         if form is None:
             prefix = self.kind.partition("/")[0]
-            return f"arn:aws:ec2:{self.region}:{ACCOUNT}:{self._short}/{self.id}" if prefix == "ec2" else None
+            return f"arn:aws:ec2:{self.region}:{self.account}:{self._short}/{self.id}" if prefix == "ec2" else None
         values = {key: value for key, value in self.inputs.items() if isinstance(value, str)}
         known = {
             **values,
             "region": self.region,
-            "account": ACCOUNT,
+            "account": self.account,
             "name": self.name.lstrip("/") if self.kind == "ssm/parameter" else self.name,
             "id": self.id if self.kind not in _ID_IS_ARN else "",
             "uuid": self.uuid,

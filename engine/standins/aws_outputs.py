@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine.standins.aws_identifiers import ACCOUNT, Identity, hexadecimal
+from engine.standins.aws_identifiers import Identity, hexadecimal
 from engine.standins.sdk_annotations import ShapeKind
 from engine.standins.sdk_types import Property
 
@@ -13,13 +13,15 @@ _PORTS = {"postgres": 5432, "aurora-postgresql": 5432, "mysql": 3306, "mariadb":
 
 def computed(identity: Identity, outputs: Mapping[str, Property], default_tags: Mapping[str, Any]) -> dict[str, Any]:
     """A value for each computed output that can be told; the others are absent."""
+    own: Any = identity.inputs.get("tags")
     known: dict[str, Any] = {
         "arn": identity.arn,
         "region": identity.region,
-        "ownerId": ACCOUNT,
-        "accountId": ACCOUNT,
-        "registryId": ACCOUNT,
-        "tagsAll": {**default_tags, **(identity.inputs.get("tags") or {})},
+        "ownerId": identity.account,
+        "accountId": identity.account,
+        "registryId": identity.account,
+        # An autoscaling group's are a list, each with whether its instances get it.
+        "tagsAll": {**default_tags, **(own if isinstance(own, Mapping) else {})},
         **_SPECIFIC.get(identity.kind, lambda _: {})(identity),
     }
     result = {name: known[name] for name in outputs if known.get(name) is not None}
@@ -31,7 +33,7 @@ def computed(identity: Identity, outputs: Mapping[str, Property], default_tags: 
 
 
 def _repository(identity: Identity) -> dict[str, Any]:
-    return {"repositoryUrl": f"{ACCOUNT}.dkr.ecr.{identity.region}.amazonaws.com/{identity.name}"}
+    return {"repositoryUrl": f"{identity.account}.dkr.ecr.{identity.region}.amazonaws.com/{identity.name}"}
 
 
 def _cluster(identity: Identity) -> dict[str, Any]:
@@ -76,14 +78,15 @@ def _vpc_endpoint(identity: Identity) -> dict[str, Any]:
 
 def _association(identity: Identity) -> dict[str, Any]:
     cluster = identity.inputs.get("clusterName")
-    arn = f"arn:aws:eks:{identity.region}:{ACCOUNT}:podidentityassociation/{cluster}/{identity.id}"
+    arn = f"arn:aws:eks:{identity.region}:{identity.account}:podidentityassociation/{cluster}/{identity.id}"
     return {"associationId": identity.id, "associationArn": arn}
 
 
 def _access_entry(identity: Identity) -> dict[str, Any]:
     cluster, principal = identity.inputs.get("clusterName"), str(identity.inputs.get("principalArn"))
     kind, _, name = principal.rpartition(":")[2].partition("/")
-    arn = f"arn:aws:eks:{identity.region}:{ACCOUNT}:access-entry/{cluster}/{kind}/{ACCOUNT}/{name}/{identity.uuid}"
+    account = identity.account
+    arn = f"arn:aws:eks:{identity.region}:{account}:access-entry/{cluster}/{kind}/{account}/{name}/{identity.uuid}"
     return {"accessEntryArn": arn, "userName": identity.inputs.get("userName") or principal}
 
 
@@ -94,7 +97,7 @@ def _mount_target(identity: Identity) -> dict[str, Any]:
         "dnsName": name,
         "mountTargetDnsName": f"{identity.region}a.{name}",
         "networkInterfaceId": f"eni-{hexadecimal(identity.urn, 17, 'interface')}",
-        "fileSystemArn": f"arn:aws:elasticfilesystem:{identity.region}:{ACCOUNT}:file-system/{files}",
+        "fileSystemArn": f"arn:aws:elasticfilesystem:{identity.region}:{identity.account}:file-system/{files}",
     }
 
 

@@ -87,7 +87,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             self._standin.configure(decode(request.args))
             if not self._notice_given:
                 self._notice_given = True
-                self._log.info(self._standin.notice)
+                self._log.info(self._standin.announcement)
             return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802

@@ -96,6 +96,11 @@ class StandIn:
         self._warned: set[str] = set()
 
     @property
+    def announcement(self) -> str:
+        """What every run says of the stand-in, once it has its settings."""
+        return self.notice
+
+    @property
     def version(self) -> str:
         """The version of the installed SDK, which is the version that the engine asks for."""
         return sdk_types.sdk_version(self.package)

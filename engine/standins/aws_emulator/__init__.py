@@ -1,0 +1,1 @@
+"""What the aws stand-in makes for real where an emulator of AWS answers: tables of types, and the calls behind them."""
