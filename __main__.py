@@ -27,7 +27,7 @@ def main() -> None:
         if examples and not pulumi.runtime.is_dry_run():
             raise SettingsError([each.problem for each in examples])
         fleet = fleet_name(pulumi.get_stack())
-        outputs = _cluster(fleet, settings) if settings.architecture == "cluster" else _vm(fleet, settings)
+        outputs = _deployed(fleet, settings)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
     for warning in warnings(settings):
@@ -44,6 +44,18 @@ def main() -> None:
     pulumi.export("fleet", fleet)
     for name, value in outputs.items():
         pulumi.export(name, value)
+
+
+def _deployed(fleet: str, settings: Settings) -> dict[str, object]:
+    if settings.architecture == "cluster":
+        return _cluster(fleet, settings)
+    return _vm_on_ec2(fleet, settings) if settings.target == "ec2" else _vm(fleet, settings)
+
+
+def _vm_on_ec2(fleet: str, settings: Settings) -> dict[str, object]:
+    from architectures import vm_ec2
+
+    return dict(vm_ec2.deploy(fleet, settings).outputs)
 
 
 def _vm(fleet: str, settings: Settings) -> dict[str, object]:

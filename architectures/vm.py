@@ -1,6 +1,5 @@
 """`vm`: the whole fleet on one Docker host. For loads under 100 jobs a minute (D1)."""
 
-import ipaddress
 from dataclasses import dataclass
 
 import pulumi
@@ -9,21 +8,17 @@ from agent_fleet import (
     AgentImageArgs,
     Database,
     ExecutionService,
-    ExecutionServiceArgs,
     HostAgentArgs,
     HostNetwork,
     PulledImage,
     Redis,
-    SandboxEgressArgs,
 )
 
 from architectures.agent_images import agent_image
-from architectures.budgets import budget_args
 from architectures.host_certificates import ca_bundle
+from architectures.service_settings import service_args
 from settings.agent_model import CREDENTIALS_TENANT, HostAgent
 from settings.model import Settings
-
-DOCKER_SOCKET = "/var/run/docker.sock"
 
 
 @dataclass(frozen=True)
@@ -58,53 +53,17 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
             "memory_mebibytes": settings.database.memory_mebibytes,
         },
     )
-    args: ExecutionServiceArgs = {
-        "fleet": fleet,
-        "image": images.runtime,
-        "database_url": database.url,
-        "frontend_network": network.frontend,
-        "backend_network": network.backend,
-        "docker_socket": DOCKER_SOCKET,
-        "log_level": settings.log_level,
-        "api": {
-            "bind_address": settings.api.bind_address,
-            "port": settings.api.port,
-            "languages": settings.sandbox.languages,
-            "default_timeout_seconds": settings.api.default_timeout_seconds,
-            "max_timeout_seconds": settings.limits.task_timeout_seconds,
-            "max_attempts": settings.limits.max_attempts,
-            "result_ttl_seconds": settings.api.result_ttl_seconds,
-            "tombstone_ttl_seconds": settings.api.tombstone_ttl_seconds,
-            "queue_limit": settings.api.queue_limit,
-            "budgets": budget_args(settings.tenants),
-        },
-        "workers": {
-            "count": settings.workers.count,
-            "concurrency": settings.workers.concurrency,
-            "drain_seconds": settings.workers.drain_seconds,
-            "lease_seconds": settings.workers.lease_seconds,
-            "lease_renew_seconds": settings.workers.lease_renew_seconds,
-        },
-        "sandbox": {
-            "image": images.sandbox,
-            "runtime": settings.sandbox.runtime,
-            "memory_mebibytes": settings.sandbox.memory_mebibytes,
-            "cpus": settings.sandbox.cpus,
-            "processes": settings.sandbox.processes,
-            "scratch_mebibytes": settings.sandbox.scratch_mebibytes,
-            "warm": settings.sandbox.warm,
-            "maximum": settings.sandbox.maximum,
-            "start_timeout_seconds": settings.sandbox.start_timeout_seconds,
-        },
-    }
-    if settings.sandbox.cpu_seconds is not None:
-        args["sandbox"]["cpu_seconds"] = settings.sandbox.cpu_seconds
+    args = service_args(
+        fleet,
+        settings,
+        runtime=images.runtime,
+        sandbox=images.sandbox,
+        database_url=database.url,
+        frontend_network=network.frontend,
+        backend_network=network.backend,
+    )
     if settings.agents:
         args["agents"] = {name: _agent(fleet, settings, name, agent) for name, agent in settings.agents.items()}
-    if settings.sandbox.egress.domains:
-        args["egress"] = _egress(settings)
-    if settings.telemetry.otlp_endpoint is not None:
-        args["otlp_endpoint"] = settings.telemetry.otlp_endpoint
     if images.redis is not None:
         redis = Redis(f"{fleet}-redis", {"fleet": fleet, "image": images.redis, "network": network.backend})
         args["doorbell"] = {"kind": "redis", "url": redis.url}
@@ -132,26 +91,6 @@ def _agent(fleet: str, settings: Settings, name: str, agent: HostAgent) -> HostA
     if agent.credentials is not None:
         args["trusted_credentials"] = {"file": agent.credentials, "tenant": CREDENTIALS_TENANT}
     return args
-
-
-def _egress(settings: Settings) -> SandboxEgressArgs:
-    egress, bind_address = settings.sandbox.egress, ipaddress.ip_address(settings.api.bind_address)
-    refused = list(egress.refused_networks)
-    if bind_address.is_global:
-        # The fleet's own API must not be a way back in.
-        refused.append(str(ipaddress.ip_network(bind_address)))
-    return {
-        "domains": egress.domains,
-        "credentials": {
-            domain: {"header": each.header, "value": pulumi.Output.secret(each.value)}
-            for domain, each in egress.credentials.items()
-        },
-        "connections": egress.connections,
-        "job_mebibytes": egress.job_mebibytes,
-        "tenant_daily_mebibytes": egress.tenant_daily_mebibytes,
-        "tenant_daily_requests": egress.tenant_daily_requests,
-        "refused_networks": refused,
-    }
 
 
 def _images(fleet: str, settings: Settings) -> Images:

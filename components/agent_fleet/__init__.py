@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from agent_fleet.aws.cache_cluster import CacheCluster, CacheClusterArgs
     from agent_fleet.aws.cluster import Cluster
     from agent_fleet.aws.cluster_args import ClusterArgs, NodeGroupArgs, RunscArgs
-    from agent_fleet.aws.host_account import HostAccount, HostAccountArgs
-    from agent_fleet.aws.host_firewall import HostFirewall, HostFirewallArgs
     from agent_fleet.aws.docker_host import DockerHost
     from agent_fleet.aws.docker_host_args import DockerHostArgs
+    from agent_fleet.aws.host_account import HostAccount, HostAccountArgs
+    from agent_fleet.aws.host_firewall import HostFirewall, HostFirewallArgs
     from agent_fleet.aws.job_queue import JobQueue, JobQueueArgs
     from agent_fleet.aws.load_balancer import LoadBalancer, LoadBalancerArgs
     from agent_fleet.aws.managed_database import ManagedDatabase, ManagedDatabaseArgs

@@ -23,7 +23,7 @@ class ApiKey:
     """`fleet_<key id>_<secret>`. A secret."""
 
 
-def make_api_key(name: str, tenant: str, parent: pulumi.Resource) -> ApiKey:
+def make_api_key(name: str, tenant: str, parent: pulumi.Resource | None) -> ApiKey:
     """Declare a key. Renaming it makes a new one and revokes the old one."""
     options = pulumi.ResourceOptions(parent=parent)
     key_id = random.RandomBytes(f"{name}-api-key-id", length=KEY_ID_BYTES, opts=options).hex

@@ -37,6 +37,8 @@ class LoadBalancerArgs(TypedDict):
     """IPv4 networks that may come. Plain: each gets a rule."""
     target_security_group_id: pulumi.Input[str]
     """The security group of the hosts behind it. It gets a rule that lets this load balancer in."""
+    target_instance_ids: NotRequired[Sequence[pulumi.Input[str]]]
+    """Hosts that are behind it; left out where a group registers its own. The list's length is plain."""
     target_port: int
     """The hosts' TCP port. Plain."""
     ready_path: str
@@ -114,6 +116,10 @@ class LoadBalancer(pulumi.ComponentResource):
             tags=own_tags,
             opts=options,
         )
+        for number, instance in enumerate(args.get("target_instance_ids", [])):
+            aws.lb.TargetGroupAttachment(
+                f"{name}-{number}", target_group_arn=targets.arn, target_id=instance, opts=options
+            )
         host = args.get("host")
         self.dns_name = balancer.dns_name
         self.url = pulumi.Output.concat("https://", balancer.dns_name if host is None else host)

@@ -27,6 +27,8 @@ class NetworkArgs(TypedDict):
     """The VPC's IPv4 range, /16 to /22 for three zones (`plan_subnets`). Plain: the subnets are computed from it."""
     nat: str
     """The way out: `none` (nothing leaves the VPC), `one` gateway for all zones, or one `per_zone`. Plain."""
+    public_subnets: NotRequired[bool]
+    """Whether there are public subnets, for load balancers, also without NAT; left out, with NAT only. Plain."""
     interface_endpoints: NotRequired[Sequence[str]]
     """AWS services reached inside the VPC; left out, all that a cluster needs. Each costs about 8 USD a month and zone
     (us-east-1, 2026). Plain."""
@@ -47,7 +49,8 @@ class Network(pulumi.ComponentResource):
     """One for each zone, in the zones' order. Known only when their routes and endpoints are there, so that a node
     that is given one can start, and loses them last when the stack is destroyed."""
     public_subnet_ids: pulumi.Output[Sequence[str]]
-    """One for each zone, or none without NAT."""
+    """One for each zone, known only when their way to the internet is there; none without NAT and without having asked
+    for them."""
     private_route_table_ids: pulumi.Output[Sequence[str]]
     """One for each zone, in the zones' order."""
     endpoint_security_group_id: pulumi.Output[str]
@@ -85,7 +88,8 @@ class Network(pulumi.ComponentResource):
         declare_flow_log(
             name, self._vpc.id, args["fleet"], args.get("owner"), args.get("log_retention_days", 90), self._options
         )
-        public = self._public_subnets(plan.public) if args["nat"] != "none" else []
+        has_public = args["nat"] != "none" or args.get("public_subnets", False)
+        public = self._public_subnets(plan.public) if has_public else []
         private = [
             self._subnet("private", zone, block, {"kubernetes.io/role/internal-elb": "1"})
             for zone, block in zip(args["zones"], plan.private, strict=True)
@@ -115,6 +119,10 @@ class Network(pulumi.ComponentResource):
             pulumi.Output.all(*[subnet.id for subnet in private]), pulumi.Output.all(*ready)
         ).apply(lambda both: list(both[0]))
         self.public_subnet_ids = pulumi.Output.all(*[subnet.id for subnet in public])
+        if public:
+            self.public_subnet_ids = pulumi.Output.all(self.public_subnet_ids, self._public_route.id).apply(
+                lambda both: list(both[0])
+            )
         self.private_route_table_ids = pulumi.Output.all(*[table.id for table in route_tables])
         self.endpoint_security_group_id = endpoints.security_group_id
         self.s3_prefix_list_id = endpoints.s3_prefix_list_id
@@ -182,7 +190,7 @@ class Network(pulumi.ComponentResource):
     def _way_out(
         self, public: Sequence[aws.ec2.Subnet], route_tables: Sequence[aws.ec2.RouteTable]
     ) -> list[pulumi.Output[str]]:
-        if not public:
+        if self._args["nat"] == "none":
             return []
         zones = self._args["zones"]
         gateways: list[aws.ec2.NatGateway] = []

@@ -5,7 +5,7 @@ import ipaddress
 import pulumi
 import pulumi_docker as docker
 
-from agent_fleet.agent_types import agent_sandbox, agent_template, agents_variable
+from agent_fleet.agent_types import agent_template, agents_variable
 from agent_fleet.api_keys import bootstrap_keys, make_api_key
 from agent_fleet.docker.container import container_args, container_options
 from agent_fleet.docker.sandbox_egress import egress_proxy
@@ -22,7 +22,8 @@ from agent_fleet.execution_workloads import (
 )
 from agent_fleet.labels import labels
 from agent_fleet.sandbox_egress import with_egress
-from agent_fleet.sandbox_spec import SandboxSpec, whole_number
+from agent_fleet.sandbox_spec import whole_number
+from agent_fleet.sandbox_templates import reaching, sandbox_templates
 from agent_fleet.workload import Publication, VolumeMount
 
 BOOTSTRAP_TENANT = "default"
@@ -53,34 +54,17 @@ class ExecutionService(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        sandbox = args["sandbox"]
         egress = args.get("egress")
         agents = args.get("agents", {})
         proxies: list[pulumi.Resource] = []
         run = VolumeMount(volume=run_volume.name, path=RUN_DIRECTORY)
         if egress is not None:
-            reaching = [SANDBOX_TEMPLATE, *(agent_template(each) for each in agents if agents[each].get("egress"))]
             common = {"FLEET_NAME": args["fleet"], "FLEET_LOG_LEVEL": args["log_level"]}
-            proxies = [egress_proxy(name, args["fleet"], common, args["image"], reaching, egress, run, self)]
+            proxies = [egress_proxy(name, args["fleet"], common, args["image"], reaching(args), egress, run, self)]
         sandboxd_alone = sandboxd_workload(
             f"{name}-sandboxd",
             args,
-            {
-                SANDBOX_TEMPLATE: SandboxSpec(
-                    image=sandbox["image"],
-                    runtime=sandbox["runtime"],
-                    memory_mebibytes=sandbox["memory_mebibytes"],
-                    cpus=sandbox["cpus"],
-                    processes=sandbox["processes"],
-                    scratch_mebibytes=sandbox["scratch_mebibytes"],
-                    warm=sandbox["warm"],
-                    maximum=sandbox["maximum"],
-                    start_timeout_seconds=sandbox["start_timeout_seconds"],
-                    cpu_seconds=sandbox.get("cpu_seconds"),
-                    egress_socket_mounted=egress is not None,
-                ),
-                **{agent_template(each): agent_sandbox(sandbox, agent) for each, agent in agents.items()},
-            },
+            sandbox_templates(args),
             run_volume.name,
         )
         sandboxd = docker.Container(

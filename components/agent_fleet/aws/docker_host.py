@@ -1,0 +1,182 @@
+"""`DockerHost`: one instance on which the whole fleet runs, replaceable, with its data on a disk of its own."""
+
+import pulumi
+import pulumi_aws as aws
+
+from agent_fleet.aws.docker_host_args import DockerHostArgs
+from agent_fleet.aws.docker_host_data import declare_data_volume, declare_snapshots
+from agent_fleet.aws.docker_host_network import declare_interface, declare_security_group
+from agent_fleet.aws.docker_host_plan import declare_secret, user_data
+from agent_fleet.aws.instance_role import declare_instance_role, pull_images, put_metrics, read_secrets, write_logs
+from agent_fleet.aws.resource_tags import tags
+from agent_fleet.systemd.fleet_host import METRICS_NAMESPACE
+
+_NEWEST = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
+"""Resolved by EC2 when the instance is made, so that no plan changes by itself:
+https://docs.aws.amazon.com/linux/al2023/ug/ec2.html"""
+_PROCESSORS = {"amd64": "x86_64", "arm64": "arm64"}
+_DATA_DEVICE = "/dev/sdf"
+
+
+class DockerHost(pulumi.ComponentResource):
+    """An instance with Docker and systemd, in a private subnet unless a public address is asked for.
+
+    A changed program, image or secret replaces the instance: the old one stops, the data disk and the addresses pass to
+    the new one, and what was accepted is still there. Nobody enters it but by Session Manager.
+    """
+
+    instance_id: pulumi.Output[str]
+    """The instance."""
+    security_group_id: pulumi.Output[str]
+    """Its security group."""
+    data_volume_id: pulumi.Output[str]
+    """The disk that outlives it."""
+    log_group_name: pulumi.Output[str]
+    """Where its programs' logs go."""
+    public_address: pulumi.Output[str]
+    """Its public IPv4 address; empty if it has none."""
+
+    def __init__(self, name: str, args: DockerHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the host and all it has; see `DockerHostArgs`. Raises ValueError for unknown processors."""
+        if args["processors"] not in _PROCESSORS:
+            raise ValueError(f"processors: {args['processors']!r} was given; it is one of {', '.join(_PROCESSORS)}.")
+        super().__init__("agent-fleet:index:DockerHost", name, {}, opts)
+        options = pulumi.ResourceOptions(parent=self)
+        own_tags = tags(args["fleet"], "host", args.get("owner"), name=name)
+        protected = args["deletion_protection"]
+        group = declare_security_group(
+            name,
+            vpc_id=args["vpc_id"],
+            public_client_cidrs=args["public_client_cidrs"],
+            public_port=args["public_port"],
+            egress_ports=args["egress_ports"],
+            own_tags=own_tags,
+            options=options,
+        )
+        interface, address = declare_interface(
+            name,
+            subnet_id=args["subnet_id"],
+            group=group,
+            public=bool(args["public_client_cidrs"]),
+            own_tags=own_tags,
+            options=options,
+        )
+        volume = declare_data_volume(
+            name,
+            zone=args["zone"],
+            gibibytes=args["data_gibibytes"],
+            deletion_protection=protected,
+            own_tags=own_tags,
+            parent=self,
+        )
+        declare_snapshots(
+            name,
+            interval_hours=args["snapshot_interval_hours"],
+            kept=args["snapshots_kept"],
+            own_tags=own_tags,
+            options=options,
+        )
+        logs = aws.cloudwatch.LogGroup(
+            name,
+            name=f"/agent-fleet/{args['fleet']}",
+            retention_in_days=args["log_retention_days"],
+            tags=own_tags,
+            opts=options,
+        )
+        secret = declare_secret(
+            name, args["workloads"], deletion_protection=protected, own_tags=own_tags, options=options
+        )
+        images = [*(each.workload.image for each in args["workloads"]), *args["sandbox_images"]]
+        role = declare_instance_role(
+            name,
+            [read_secrets([secret.arn]), *pull_images(images), write_logs(logs.arn), put_metrics(METRICS_NAMESPACE)],
+            own_tags,
+            options,
+        )
+        given_image = args.get("machine_image")
+        instance = aws.ec2.Instance(
+            name,
+            ami=given_image,
+            launch_template=None if given_image is not None else self._newest_image(name, args, own_tags),
+            instance_type=args["instance_type"],
+            primary_network_interface=aws.ec2.InstancePrimaryNetworkInterfaceArgs(network_interface_id=interface.id),
+            iam_instance_profile=role.profile.name,
+            metadata_options=aws.ec2.InstanceMetadataOptionsArgs(
+                http_endpoint="enabled",
+                http_tokens="required",
+                # One hop: what a container with a network of its own sends makes two, so no sandbox gets the role.
+                http_put_response_hop_limit=1,
+                instance_metadata_tags="disabled",
+            ),
+            root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(
+                volume_type="gp3",
+                volume_size=args["root_gibibytes"],
+                encrypted=True,
+                delete_on_termination=True,
+                tags={**own_tags, "Name": f"{name}-root"},
+            ),
+            ebs_optimized=True,
+            monitoring=True,
+            # For everybody else; Pulumi takes it off when it replaces the instance.
+            disable_api_termination=protected,
+            user_data_base64=user_data(
+                args["fleet"],
+                args["region"],
+                args["workloads"],
+                sandbox_images=args["sandbox_images"],
+                secret=secret,
+                data_volume_id=volume.id,
+                data_folders=args["data_folders"],
+                log_group=logs.name,
+            ),
+            user_data_replace_on_change=True,
+            tags=own_tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # The disk and the interface are one instance's at a time.
+                delete_before_replace=True,
+                replace_on_changes=["launchTemplate"],
+                depends_on=[*role.ready, *([address] if address is not None else [])],
+            ),
+        )
+        aws.ec2.VolumeAttachment(
+            f"{name}-data",
+            device_name=_DATA_DEVICE,
+            volume_id=volume.id,
+            instance_id=instance.id,
+            # systemd stops the database before the disk goes.
+            stop_instance_before_detaching=True,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+        self.instance_id = instance.id
+        self.security_group_id = group.id
+        self.data_volume_id = volume.id
+        self.log_group_name = logs.name
+        self.public_address = pulumi.Output.from_input("") if address is None else address.public_ip
+        self.register_outputs(
+            {
+                "instance_id": self.instance_id,
+                "security_group_id": self.security_group_id,
+                "data_volume_id": self.data_volume_id,
+                "log_group_name": self.log_group_name,
+                "public_address": self.public_address,
+            }
+        )
+
+    def _newest_image(
+        self, name: str, args: DockerHostArgs, own_tags: dict[str, pulumi.Input[str]]
+    ) -> aws.ec2.InstanceLaunchTemplateArgs:
+        """A template of nothing but the machine image: an instance itself takes no name of one that moves."""
+        template = aws.ec2.LaunchTemplate(
+            name,
+            image_id=f"{_NEWEST}{_PROCESSORS[args['processors']]}",
+            update_default_version=True,
+            metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
+                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
+            ),
+            tags=own_tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return aws.ec2.InstanceLaunchTemplateArgs(
+            id=template.id, version=template.latest_version.apply(lambda number: str(int(number)))
+        )
