@@ -49,7 +49,15 @@ def main() -> None:
 def _deployed(fleet: str, settings: Settings) -> dict[str, object]:
     if settings.architecture == "cluster":
         return _cluster(fleet, settings)
+    if settings.architecture == "queue":
+        return _queue(fleet, settings)
     return _vm_on_ec2(fleet, settings) if settings.target == "ec2" else _vm(fleet, settings)
+
+
+def _queue(fleet: str, settings: Settings) -> dict[str, object]:
+    from architectures import queue
+
+    return dict(queue.deploy(fleet, settings).outputs)
 
 
 def _vm_on_ec2(fleet: str, settings: Settings) -> dict[str, object]:

@@ -40,13 +40,21 @@ def queue_architecture_notices(settings: Settings) -> Iterator[str]:
 
 
 def _image_violations(settings: Settings) -> Iterator[Violation]:
-    registry = settings.queue.registry
-    if settings.images.digests is None and not (registry is not None and registry.only):
+    images, registry = settings.images, settings.queue.registry
+    only = registry is not None and registry.only
+    if images.digests is None and images.registry is None and not only:
         yield Violation(
             "images.digests",
-            "not given, and hosts on EC2 pull their images from a registry: give the images by digest, or set "
-            "fleet.queue.registry.only to true for the run that makes the repositories to push them to",
-            ("queue.registry.only",),
+            "not given, and hosts on EC2 pull their images from a registry: give the images by digest, or "
+            "fleet.images.registry to build them and push them there, or set fleet.queue.registry.only to true for a "
+            "first run that makes the repositories",
+            ("images.registry", "queue.registry.only"),
+        )
+    if images.digests is not None and images.registry is not None:
+        yield Violation(
+            "images.registry",
+            "given as well as fleet.images.digests, with which nothing is built and pushed: leave one of the two out",
+            ("images.digests",),
         )
 
 
@@ -146,4 +154,11 @@ def _region_violations(settings: Settings) -> Iterator[Violation]:
             "queue.registry.replica_regions",
             f"given {settings.aws.region}, which is the stack's own region (fleet.aws.region): leave it out",
             ("aws.region",),
+        )
+    if settings.aws.nat == "none" and settings.sandbox.egress.domains:
+        yield Violation(
+            "aws.nat",
+            "given none, and fleet.sandbox.egress has domains that jobs may reach, which no host could: allowed are "
+            "one and per_zone, or remove the domains",
+            ("sandbox.egress.domains",),
         )

@@ -1,5 +1,6 @@
 """Who a group of hosts may speak to. What may speak to them is said by those who do."""
 
+from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
 import pulumi
@@ -7,7 +8,7 @@ import pulumi_aws as aws
 
 from agent_fleet.aws.resource_tags import tags
 
-_HTTPS, _HTTP = 443, 80
+_HTTPS = 443
 
 
 class HostFirewallArgs(TypedDict):
@@ -26,8 +27,9 @@ class HostFirewallArgs(TypedDict):
     """The group of the VPC's endpoints."""
     s3_prefix_list_id: pulumi.Input[str]
     """The addresses of S3: image layers, and Amazon Linux's packages."""
-    plain_http_allowed: NotRequired[bool]
-    """Whether port 80 is open as well, for domains that jobs may reach; false if left out. Plain."""
+    other_ports: NotRequired[Sequence[int]]
+    """TCP ports besides 443 that they may reach anywhere, as far as the network lets them: a collector's, or 80 for
+    domains that jobs may reach. None if left out. Plain: each gets a rule."""
     owner: NotRequired[pulumi.Input[str]]
     """The `owner` tag."""
 
@@ -57,8 +59,7 @@ class HostFirewall(pulumi.ComponentResource):
             rules.append(self._out("endpoints", _HTTPS, group=args["endpoint_security_group_id"]))
         else:
             rules.append(self._out("internet", _HTTPS, cidr="0.0.0.0/0"))
-            if args.get("plain_http_allowed", False):
-                rules.append(self._out("internet-plain", _HTTP, cidr="0.0.0.0/0"))
+        rules += [self._out(f"port-{port}", port, cidr="0.0.0.0/0") for port in args.get("other_ports", ())]
         self.security_group_id = pulumi.Output.all(self._group.id, *[rule.id for rule in rules]).apply(
             lambda found: str(found[0])
         )
