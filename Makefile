@@ -27,7 +27,7 @@ uv := .venv/bin/uv
 # Tests that wait for an engine most of their time, each with a stack of its own: two at a time. Not those of tests/cluster: the
 # node of a small machine has no room for two fleets.
 side_by_side := tests/engine
-sources := __main__.py settings architectures client components engine images tests benchmarks examples
+sources := __main__.py settings architectures client components engine images policies tests benchmarks examples
 scripts := .ci/run $(shell find engine images -name '*.sh')
 
 .DEFAULT_GOAL := help
@@ -137,6 +137,7 @@ lint: environment ## What is checked before any test: format, lint, types, scrip
 	@echo 'shell scripts' && .venv/bin/shellcheck $(scripts)
 	@echo 'Dockerfiles' && .venv/bin/hadolint --config images/hadolint.yaml $(wildcard images/*/Dockerfile)
 	@echo 'generated files' && $(MAKE) requirements-check && $(python) -m settings.reference --check \
+		&& PYTHONPATH=policies $(python) -m agent_fleet_policies.reference --check \
 		&& $(python) -m engine.cost.document --check \
 		&& $(engine) compose --check >/dev/null
 
@@ -155,6 +156,10 @@ settings-reference: environment ## Write docs/settings.md and its JSON Schema an
 .PHONY: cost-reference
 cost-reference: environment ## Write docs/cost.md anew from the price table engine/cost/prices.toml
 	@$(python) -m engine.cost.document --write
+
+.PHONY: policies-reference
+policies-reference: environment ## Write the table of rules in docs/policies.md anew
+	@PYTHONPATH=policies $(python) -m agent_fleet_policies.reference --write
 
 # Installed by `pip install -r` where somebody has a Python environment of their own; uv.lock is what counts.
 export_project = $(uv) export --quiet --frozen --no-dev --no-hashes --no-annotate --no-header

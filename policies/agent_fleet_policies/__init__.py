@@ -1,0 +1,1 @@
+"""The rules that a stack of agent-fleet, or another one, is held against in every preview and update."""
