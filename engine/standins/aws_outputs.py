@@ -1,6 +1,7 @@
 """Computed outputs of AWS resources beyond id and ARN, as far as they follow from what is known."""
 
 import base64
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -124,6 +125,12 @@ def _load_balancer(identity: Identity) -> dict[str, Any]:
     return {"dnsName": name, "zoneId": "Z00000000000000000000"}
 
 
+def _secret_version(identity: Identity) -> dict[str, Any]:
+    # Another content is another version.
+    version = uuid.uuid5(uuid.NAMESPACE_URL, f"{identity.urn} {identity.inputs.get('secretString')}")
+    return {"versionId": str(version), "secretArn": identity.inputs.get("secretId")}
+
+
 def _bucket(identity: Identity) -> dict[str, Any]:
     name = identity.name
     return {
@@ -169,6 +176,7 @@ _SPECIFIC: dict[str, Callable[[Identity], dict[str, Any]]] = {
     "lb/loadBalancer": _load_balancer,
     "rds/instance": _database,
     "s3/bucket": _bucket,
+    "secretsmanager/secretVersion": _secret_version,
     "sqs/queue": lambda identity: {"url": identity.id},
     "ssm/parameter": lambda _: {"version": 1},
 }

@@ -83,7 +83,7 @@ class DockerHost(pulumi.ComponentResource):
             tags=own_tags,
             opts=options,
         )
-        secret = declare_secret(
+        secret, version = declare_secret(
             name, args["workloads"], deletion_protection=protected, own_tags=own_tags, options=options
         )
         images = [*(each.workload.image for each in args["workloads"]), *args["sandbox_images"]]
@@ -124,7 +124,8 @@ class DockerHost(pulumi.ComponentResource):
                 args["region"],
                 args["workloads"],
                 sandbox_images=args["sandbox_images"],
-                secret=secret,
+                secret_arn=secret.arn,
+                secret_version=version.version_id,
                 data_volume_id=volume.id,
                 data_folders=args["data_folders"],
                 log_group=logs.name,

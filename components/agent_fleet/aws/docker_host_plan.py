@@ -27,7 +27,7 @@ def declare_secret(
     deletion_protection: bool,
     own_tags: Mapping[str, pulumi.Input[str]],
     options: pulumi.ResourceOptions,
-) -> aws.secretsmanager.SecretVersion:
+) -> tuple[aws.secretsmanager.Secret, aws.secretsmanager.SecretVersion]:
     """Declare the secret with every workload's secret variables, and its one version."""
     secret = aws.secretsmanager.Secret(
         name,
@@ -37,9 +37,10 @@ def declare_secret(
         opts=options,
     )
     text = pulumi.Output.all(*[resolved_workload(each.workload) for each in workloads]).apply(secret_text)
-    return aws.secretsmanager.SecretVersion(
+    version = aws.secretsmanager.SecretVersion(
         name, secret_id=secret.id, secret_string=pulumi.Output.secret(text), opts=options
     )
+    return secret, version
 
 
 def user_data(
@@ -48,7 +49,8 @@ def user_data(
     workloads: Sequence[HostWorkload],
     *,
     sandbox_images: Sequence[pulumi.Input[str]],
-    secret: aws.secretsmanager.SecretVersion,
+    secret_arn: pulumi.Input[str],
+    secret_version: pulumi.Input[str],
     data_volume_id: pulumi.Input[str],
     data_folders: Sequence[tuple[str, str]],
     log_group: pulumi.Input[str],
@@ -57,8 +59,8 @@ def user_data(
     found = pulumi.Output.all(
         workloads=[without_secrets(each.workload) for each in workloads],
         sandbox_images=list(sandbox_images),
-        arn=secret.arn,
-        version=secret.version_id,
+        arn=secret_arn,
+        version=secret_version,
         volume=data_volume_id,
         log_group=log_group,
     )
