@@ -2,7 +2,7 @@
 
 from agent_fleet_policies.resource import Resource
 from agent_fleet_policies.rule import Findings, Option, Options, Severity, require, resource_rule
-from agent_fleet_policies.truth import Truth, some
+from agent_fleet_policies.truth import Truth, decided, some
 from agent_fleet_policies.user_data import secrets_in
 from agent_fleet_policies.value import Value
 
@@ -198,9 +198,8 @@ def bounded(group: Resource, options: Options) -> Findings:
     least = group["scalingConfig.minSize" if node_group else "minSize"]
     limit = float(options["maximum"])
     yield require(most.fits(lambda _: _under(most.number, limit)), most, f"at most {limit:.0f} hosts are allowed")
-    fits = most.fits(lambda _: True, missing=True) & least.fits(
-        lambda _: _under(least.number, most.number), missing=True
-    )
+    known = most.fits(lambda _: True, missing=True) & least.fits(lambda _: True, missing=True)
+    fits = decided(least.missing or _under(least.number, most.number)) if known.yes else known
     yield require(fits, least, "the minimum is above the maximum")
 
 

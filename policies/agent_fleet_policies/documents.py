@@ -1,10 +1,10 @@
 """IAM documents: JSON text, or the same as a map."""
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent_fleet_policies.truth import Truth, decided, some, undecided
+from agent_fleet_policies.truth import NO, YES, Truth, decided, some, undecided
 from agent_fleet_policies.value import Value
 
 # Conditions that say whose request it is, so that a principal `*` is not everybody.
@@ -55,20 +55,20 @@ class Statement:
         principal = self.value["Principal"]
         named = [each for _, inner in principal.entries() for each in inner.items()] or principal.items()
         wild = some(each.one_of(_EVERYTHING) for each in named) | self.value["NotPrincipal"].given()
-        return wild & ~some(decided(key in _NARROWING) for key, _ in self.conditions()) & ~self._condition_unknown()
+        return wild & ~self.condition(lambda key: key in _NARROWING, lambda _: YES)
 
-    def conditions(self) -> Iterator[tuple[str, Value]]:
-        """Every condition's key in lower case, and what it is compared with."""
+    def condition(self, about: Callable[[str], bool], holds: Callable[[Value], Truth]) -> Truth:
+        """Whether it has a condition about a key (in lower case) for which this holds."""
+        found = NO
         for operator, keys in self.value["Condition"].entries():
             if operator.lower().startswith("null"):
                 continue
             for key, wanted in keys.entries():
-                yield key.lower(), wanted
-
-    def _condition_unknown(self) -> Truth:
-        condition = self.value["Condition"]
-        inner = [each for _, each in condition.entries()]
-        return some(undecided(each.path) for each in (condition, *inner) if each.unknown)
+                if keys.unknown:
+                    found |= undecided(wanted.path)
+                elif about(key.lower()):
+                    found |= holds(wanted)
+        return found
 
 
 def statements(value: Value) -> list[Statement]:
@@ -96,12 +96,6 @@ def grants(action: Value, wanted: str) -> Truth:
 def denies_plain_transport(value: Value) -> Truth:
     """Whether a document denies everybody who does not come over TLS."""
     return some(
-        each.denies
-        & some(
-            decided(key == "aws:securetransport") & wanted.fits(lambda text: str(text).lower() == "false")
-            for key, wanted in each.conditions()
-        )
-        if each.value["Condition"].unknown is False
-        else undecided(value.path)
+        each.denies & each.condition(lambda key: key == "aws:securetransport", lambda wanted: ~wanted.on(default=True))
         for each in statements(value)
     )

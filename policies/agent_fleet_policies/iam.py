@@ -74,18 +74,20 @@ def no_wildcard_resource(policy: Resource, options: Options) -> Findings:
         for statement in statements(document):
             everything = some(each.one_of("*") for each in statement.value["Resource"].items())
             everything |= statement.value["NotResource"].given()
-            tagged = some(_narrows(key, wanted) for key, wanted in statement.conditions())
+            tagged = statement.condition(_by_tag, _names)
             for action in statement.actions:
                 narrow = action.fits(lambda text: any(_covered(str(text), each) for each in let_through))
                 message = f"{action.shown()} is allowed on every resource; name them"
                 yield Finding(~(statement.allows & everything) | narrow | tagged, message)
 
 
-def _narrows(key: str, wanted: Value) -> Truth:
-    by_tag = (
-        key.startswith(("aws:resourcetag/", "aws:requesttag/")) or ":resourcetag/" in key or key == "kms:viaservice"
-    )
-    return every(~each.one_of("*") for each in wanted.items()) if by_tag else NO
+def _by_tag(key: str) -> bool:
+    return key.startswith("aws:requesttag/") or "resourcetag/" in key or key == "kms:viaservice"
+
+
+def _names(wanted: Value) -> Truth:
+    """Whether a condition asks for something, and not for anything."""
+    return wanted.given() & every(~each.one_of("*", "repo:*") for each in wanted.items())
 
 
 def _covered(action: str, listed: str) -> bool:
@@ -133,11 +135,7 @@ def federated_trust(role: Resource, options: Options) -> Findings:
     for statement in statements(trust):
         federated = statement.allows & some(grants(action, WEB_IDENTITY) for action in statement.actions)
         for suffix in ("sub", "aud"):
-            named = some(
-                every(~each.one_of("*", "repo:*") for each in wanted.items())
-                for key, wanted in statement.conditions()
-                if key.endswith(f":{suffix}") or wanted.unknown
-            )
+            named = statement.condition(lambda key, suffix=suffix: key.endswith(f":{suffix}"), _names)
             yield require(~federated | named, trust, f"a condition on the provider's :{suffix} is missing")
 
 

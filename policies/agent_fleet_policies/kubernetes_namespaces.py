@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from agent_fleet_policies.networks import overlap, within
-from agent_fleet_policies.resource import Resource, Stack
+from agent_fleet_policies.resource import Resource, Stack, labelled
 from agent_fleet_policies.rule import (
     Finding,
     Findings,
@@ -15,7 +15,7 @@ from agent_fleet_policies.rule import (
     resource_rule,
     stack_rule,
 )
-from agent_fleet_policies.truth import NO, Truth, some
+from agent_fleet_policies.truth import Truth, decided, some
 from agent_fleet_policies.value import Value
 
 NAMESPACE = "kubernetes:core/v1:Namespace"
@@ -69,24 +69,20 @@ def default_deny(stack: Stack, options: Options) -> Findings:
         for direction in ("Ingress", "Egress"):
             denied = some(here & _denies(each, direction) for each, here in inside)
             yield require_of(namespace, denied, f"no NetworkPolicy denies its {direction.lower()} by default")
-        sandboxes = _marked(namespace, list(options["sandboxes"]))
+        sandboxes = labelled(namespace.labels, options["sandboxes"])
         for policy, here in inside:
             for finding in _egress(policy, forbidden):
                 yield Finding(~(here & sandboxes) | finding.holds, finding.message, finding.urn)
-
-
-def _marked(namespace: Resource, pairs: list[str]) -> Truth:
-    found = NO
-    for name, _, value in (pair.partition("=") for pair in pairs):
-        found |= namespace.labels.key(name).one_of(value)
-    return found
 
 
 def _denies(policy: Resource, direction: str) -> Truth:
     """Whether it covers every pod, and lets nothing through in this direction."""
     selector, rules = policy["spec.podSelector"], policy["spec"][direction.lower()]
     every_pod = ~selector["matchLabels"].given() & ~selector["matchExpressions"].given()
-    return every_pod & policy["spec.policyTypes"].includes(direction) & ~rules.given()
+    types = policy["spec.policyTypes"]
+    # Kubernetes' default: every policy is for what comes in.
+    about = types.includes(direction) | decided(direction == "Ingress" and types.missing)
+    return every_pod & about & ~rules.given()
 
 
 def _egress(policy: Resource, forbidden: list[Value]) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import fnmatch
 
 from agent_fleet_policies.pods import DEPLOYMENT
-from agent_fleet_policies.resource import Resource, Stack
+from agent_fleet_policies.resource import Resource, Stack, labelled
 from agent_fleet_policies.rule import (
     Findings,
     Option,
@@ -14,7 +14,7 @@ from agent_fleet_policies.rule import (
     resource_rule,
     stack_rule,
 )
-from agent_fleet_policies.truth import NO, Truth, decided, some
+from agent_fleet_policies.truth import Truth, decided, some
 from agent_fleet_policies.value import Value
 
 ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
@@ -186,18 +186,11 @@ def _same(one: Value, other: Value) -> Truth:
 )
 def workspace_claims(claim: Resource, options: Options) -> Findings:
     """Marked by a label, so for many, and on a class that can."""
-    other = ~_labelled(claim.labels, list(options["labels"]))
+    other = ~labelled(claim.labels, options["labels"])
     modes, name = claim["spec.accessModes"], claim["spec.storageClassName"]
     yield require(other | modes.includes("ReadWriteMany"), modes, "ReadWriteMany is wanted")
     listed = name.fits(lambda text: any(fnmatch.fnmatchcase(str(text), each) for each in options["classes"]))
     yield require(other | listed, name, f"allowed are {', '.join(options['classes'])}")
-
-
-def _labelled(labels: Value, pairs: list[str]) -> Truth:
-    found = NO
-    for name, _, value in (pair.partition("=") for pair in pairs):
-        found |= labels.key(name).one_of(value)
-    return found
 
 
 RULES = (rbac, no_public_balancer, istio, autoscaled, workspace_claims)

@@ -5,7 +5,7 @@ import re
 
 from agent_fleet_policies.pod_security import restricted
 from agent_fleet_policies.pods import WORKLOADS, env_values, pods_of
-from agent_fleet_policies.resource import Resource
+from agent_fleet_policies.resource import Resource, labelled
 from agent_fleet_policies.rule import Findings, Option, Options, Severity, require, resource_rule
 from agent_fleet_policies.truth import some
 from agent_fleet_policies.value import Value
@@ -189,7 +189,7 @@ def _harmless(text: object, value: Value) -> bool:
 def untrusted(workload: Resource, options: Options) -> Findings:
     """Marked by a label, so kept apart."""
     pods = pods_of(workload)
-    trusted = ~pods.labelled(list(options["labels"]))
+    trusted = ~labelled(pods.labels, options["labels"])
     spec, nodes = pods.spec, list(options["nodes"])
     runtime = spec["runtimeClassName"]
     sandboxed = runtime.fits(

@@ -36,7 +36,7 @@ def restricted(pods: PodTemplate) -> Iterator[Finding]:
         for name, each in volume.entries():
             if name != "name":
                 yield require(
-                    decided(name in _VOLUMES) if not each.unknown else ~each.given(),
+                    decided(name in _VOLUMES) | ~each.given(),
                     each,
                     "not an allowed kind of volume",
                 )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent_fleet_policies.resource import Resource, kind
-from agent_fleet_policies.truth import NO, Truth
 from agent_fleet_policies.value import Value
 
 POD = "kubernetes:core/v1:Pod"
@@ -37,14 +36,6 @@ class PodTemplate:
         """All of them: those that run first and those for debugging too."""
         for name in ("initContainers", "containers", "ephemeralContainers"):
             yield from self.spec[name].items()
-
-    def labelled(self, pairs: list[str]) -> Truth:
-        """Whether the pods have one of these labels, each as `name=value`."""
-        found = NO
-        for pair in pairs:
-            name, _, value = pair.partition("=")
-            found |= self.labels.key(name).one_of(value)
-        return found
 
 
 def pods_of(workload: Resource) -> PodTemplate:

@@ -1,4 +1,4 @@
-"""Writes the table of rules into docs/policies.md: `python -m agent_fleet_policies.reference --write` (or `--check`)."""
+"""Writes the table of rules into docs/policies.md: `python -m agent_fleet_policies.reference --write`."""
 
 import argparse
 import sys
@@ -47,7 +47,8 @@ def _row(rule: Rule) -> str:
     scope = "stack, " if rule.check_stack else ""
     demands = ", ".join(f"`{each}`" for each in rule.demands if not any(_inside(each, other) for other in rule.demands))
     what = f"**{rule.title}.** {rule.reason} *{rule.fix}*"
-    return f"| {rule.number} | `{rule.id}` ({scope}{rule.severity}) | {_cell(what)} | {demands or '–'} | {_cell(rule.source)} |"
+    cells = (str(rule.number), f"`{rule.id}` ({scope}{rule.severity})", what, demands or "nothing", rule.source)
+    return f"| {' | '.join(_cell(each) for each in cells)} |"
 
 
 def _inside(path: str, other: str) -> bool:

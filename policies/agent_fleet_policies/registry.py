@@ -74,10 +74,8 @@ def registry_scanning(stack: Stack, options: Options) -> Findings:
 
 
 def _covers(pattern: Value, name: Value) -> Truth:
-    text = pattern.text
-    if text == "*":
-        return pattern.fits(lambda _: True)
-    return pattern.fits(lambda _: True) & name.fits(lambda own: _fits(str(own), str(text)))
+    everything = pattern.fits(lambda text: text == "*")
+    return everything | (pattern.fits(lambda _: True) & name.fits(lambda own: _fits(str(own), str(pattern.text))))
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -22,6 +22,15 @@ def kind(token: str) -> str:
     return f"kubernetes:{group}:{name.removesuffix('Patch') if name != 'Patch' else name}"
 
 
+def labelled(labels: Value, pairs: Sequence[str]) -> Truth:
+    """Whether labels have one of these, each as `name=value`."""
+    found = NO
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        found |= labels.key(name).one_of(value)
+    return found
+
+
 @dataclass(frozen=True)
 class Resource:
     """One resource: its type, its names, and its inputs."""
