@@ -85,7 +85,6 @@ CLEAN_UP = """\
 # Removes what nothing uses any more: containers that ended a day ago, and images that the plan does not name.
 set -eu
 docker container prune --force --filter until=24h >/dev/null
-docker image prune --force --filter until=24h >/dev/null
 kept=$(while read -r image; do docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true; done <"$1")
 docker image ls --all --quiet --no-trunc | sort -u | while read -r image; do
     case "$kept" in *"$image"*) continue ;; esac
