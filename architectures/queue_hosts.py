@@ -55,10 +55,9 @@ def api_hosts(
             "cpu_percent": given.cpu_percent,
             "target_group_arn": foundation.balancer.target_group_arn,
             "warm_up_seconds": settings.queue.scaling.warm_up_seconds,
+            "after": [*foundation.ways, *doorbell.ways],
         },
-        opts=pulumi.ResourceOptions.merge(
-            on_aws, pulumi.ResourceOptions(depends_on=[*foundation.ways, *doorbell.ways, foundation.database])
-        ),
+        opts=on_aws,
     )
 
 
@@ -101,6 +100,8 @@ def worker_hosts(
         },
         "drain_seconds": settings.workers.drain_seconds,
         "warm_up_seconds": queue.scaling.warm_up_seconds,
+        # The API makes the database's tables before it answers.
+        "after": [api.group, *foundation.ways, *doorbell.ways],
     }
     if queue.on_demand is not None and queue.on_demand.maximum > 0:
         args["on_demand"] = {
@@ -117,9 +118,7 @@ def worker_hosts(
             "minimum": queue.spot.minimum,
             "maximum": queue.spot.maximum,
         }
-    # The API makes the database's tables before it answers.
-    ready = pulumi.ResourceOptions(depends_on=[api, *foundation.ways, *doorbell.ways])
-    return WorkerGroup(name, args, opts=pulumi.ResourceOptions.merge(on_aws, ready))
+    return WorkerGroup(name, args, opts=on_aws)
 
 
 def _service_args(

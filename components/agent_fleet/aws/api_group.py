@@ -35,6 +35,8 @@ class ApiGroupArgs(TypedDict):
     """Where the load balancer finds them. A host that does not answer there is replaced."""
     warm_up_seconds: pulumi.Input[int]
     """How long a host takes from its start until it answers."""
+    after: NotRequired[Sequence[pulumi.Resource]]
+    """What must be there before the first host starts, and is removed after the last."""
     owner: NotRequired[pulumi.Input[str]]
     """The `owner` tag."""
 
@@ -45,6 +47,8 @@ class ApiGroup(pulumi.ComponentResource):
     They need no hook to drain: the load balancer sends them nothing more, and waits for open requests, before they end.
     """
 
+    group: aws.autoscaling.Group
+    """The group, for what must come after its hosts."""
     group_name: pulumi.Output[str]
     """The group's name."""
 
@@ -78,7 +82,9 @@ class ApiGroup(pulumi.ComponentResource):
             min_elb_capacity=args["minimum"],
             wait_for_capacity_timeout="15m",
             tags=group_tags(name, own_tags),
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["desiredCapacity"]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=list(args.get("after", ())), ignore_changes=["desiredCapacity"]
+            ),
         )
         if args["minimum"] < args["maximum"]:
             aws.autoscaling.Policy(
@@ -94,5 +100,6 @@ class ApiGroup(pulumi.ComponentResource):
                 ),
                 opts=options,
             )
+        self.group = group
         self.group_name = group.name
         self.register_outputs({"group_name": self.group_name})

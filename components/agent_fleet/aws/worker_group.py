@@ -113,7 +113,8 @@ class WorkerGroup(pulumi.ComponentResource):
 
     @property
     def _scaled(self) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, ignore_changes=["desiredCapacity"])
+        after = list(self._args.get("after", ()))
+        return pulumi.ResourceOptions(parent=self, depends_on=after, ignore_changes=["desiredCapacity"])
 
     def _follow(self, on_demand: OnDemandArgs | None, spot: SpotArgs | None) -> None:
         backlog, warm_up = self._args["backlog"], self._args["warm_up_seconds"]
