@@ -104,7 +104,10 @@ class Sandbox(Section):
     """The sandboxes that jobs run in: what one may use, and how many there are."""
 
     runtime: Literal["runc", "runsc"] = Field(
-        default="runc", json_schema_extra=hosts_only("fleet.cluster.runtime_class")
+        default="runc",
+        json_schema_extra=only(
+            "vm/docker", instead={"cluster": "fleet.cluster.runtime_class"}, why="hosts on EC2 have runc alone"
+        ),
     )
     """The container runtime. `runsc` is gVisor, which Docker must know under that name."""
     memory_mebibytes: WholeNumber = Field(
