@@ -1,0 +1,377 @@
+"""Cases of the rules for registries, clusters, storage and messaging."""
+
+from typing import Any
+
+from agent_fleet_policies import eks, messaging, registry, storage
+from analyzer_process import Given
+from policy_case import Case, allow, document
+
+ACCOUNT = "arn:aws:iam::123456789012:root"
+KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/1"
+_REPOSITORY: dict[str, Any] = {
+    "name": "fleet/runtime",
+    "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+    "imageTagMutabilityExclusionFilters": [{"filter": "latest*", "filterType": "WILDCARD"}],
+    "encryptionConfigurations": [{"encryptionType": "KMS", "kmsKey": KEY_ARN}],
+    "forceDelete": False,
+}
+_SCANNING: dict[str, Any] = {
+    "scanType": "BASIC",
+    "rules": [{"scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": [{"filter": "fleet", "filterType": "WILDCARD"}]}],
+}
+_CLUSTER: dict[str, Any] = {
+    "roleArn": "arn:aws:iam::123456789012:role/cluster",
+    "version": "1.35",
+    "vpcConfig": {"subnetIds": ["subnet-1"], "endpointPublicAccess": False, "endpointPrivateAccess": True},
+    "enabledClusterLogTypes": ["api", "audit", "authenticator", "controllerManager", "scheduler"],
+    "encryptionConfig": {"resources": ["secrets"], "provider": {"keyArn": KEY_ARN}},
+    "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False},
+}
+_PUBLIC_CLUSTER: dict[str, Any] = {
+    **_CLUSTER,
+    "vpcConfig": {"subnetIds": ["subnet-1"], "endpointPublicAccess": True, "publicAccessCidrs": ["10.0.0.0/8"]},
+}
+_NODES: dict[str, Any] = {
+    "clusterName": "fleet",
+    "nodeRoleArn": "arn:aws:iam::123456789012:role/nodes",
+    "subnetIds": ["subnet-1"],
+    "scalingConfig": {"desiredSize": 1, "minSize": 1, "maxSize": 3},
+    "launchTemplate": {"id": "lt-1", "version": "1"},
+    "labels": {"agent-fleet.io/untrusted": "true"},
+    "taints": [{"key": "agent-fleet.io/untrusted", "value": "true", "effect": "NO_SCHEDULE"}],
+    "remoteAccess": {"ec2SshKey": "key", "sourceSecurityGroupIds": ["sg-1"]},
+}
+_ADMIN: dict[str, Any] = {
+    "clusterName": "fleet",
+    "principalArn": "arn:aws:iam::123456789012:role/developer",
+    "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+    "accessScope": {"type": "cluster"},
+}
+
+
+def _identity(name: str, account: str) -> Given:
+    role = f"arn:aws:iam::123456789012:role/{name}"
+    properties = {"clusterName": "fleet", "namespace": "a", "serviceAccount": account, "roleArn": role}
+    return Given(eks.POD_IDENTITY, properties, name)
+
+
+_QUEUE_POLICY = document(
+    allow("sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:jobs", Principal={"AWS": ACCOUNT})
+)
+_TLS_ONLY = document(
+    {
+        "Effect": "Deny",
+        "Action": "*",
+        "Principal": {"AWS": "*"},
+        "Resource": "*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+)
+_FILES = Given(storage.FILE_SYSTEM, {"encrypted": True, "kmsKeyId": KEY_ARN}, "files")
+_CLASS: dict[str, Any] = {
+    "provisioner": "efs.csi.aws.com",
+    "reclaimPolicy": "Retain",
+    "parameters": {"provisioningMode": "efs-ap", "fileSystemId": "fs-1"},
+}
+_CACHE: dict[str, Any] = {
+    "description": "doorbell",
+    "atRestEncryptionEnabled": True,
+    "transitEncryptionEnabled": True,
+    "userGroupIds": ["fleet"],
+}
+
+CASES = (
+    Case(
+        1,
+        [Given(registry.REPOSITORY, _REPOSITORY)],
+        [("imageTagMutability", "MUTABLE"), ("imageTagMutabilityExclusionFilters/0/filter", "v*")],
+        [("imageTagMutability", "refused"), ("imageTagMutabilityExclusionFilters", "waits"), ("name", "clean")],
+        [("imageTagMutability", "broken"), ("imageTagMutabilityExclusionFilters", "clean")],
+    ),
+    Case(
+        2,
+        [Given(registry.REPOSITORY, _REPOSITORY), Given(registry.SCANNING, _SCANNING, "scanning")],
+        [("1:rules", []), ("1:rules/0/scanFrequency", "MANUAL"), ("1:rules/0/repositoryFilters/0/filter", "other")],
+        [("1:rules", "waits"), ("1:rules/0/scanFrequency", "waits"), ("name", "waits")],
+        [("1:rules", "broken"), ("1:rules/0/repositoryFilters", "broken")],
+    ),
+    Case(
+        3,
+        [Given(registry.REPOSITORY, _REPOSITORY)],
+        [("encryptionConfigurations/0/encryptionType", "AES256")],
+        [("encryptionConfigurations", "waits"), ("encryptionConfigurations/0/encryptionType", "waits")],
+        [("encryptionConfigurations", "broken"), ("encryptionConfigurations/0/encryptionType", "broken")],
+    ),
+    Case(
+        4,
+        [Given(registry.REPOSITORY, _REPOSITORY, urn=f"urn:pulumi:prod::agent-fleet::{registry.REPOSITORY}::it")],
+        [("forceDelete", True)],
+        [("forceDelete", "refused")],
+        [("forceDelete", "clean")],
+    ),
+    Case(
+        5,
+        [
+            Given(registry.REPOSITORY, _REPOSITORY),
+            Given(registry.LIFECYCLE_POLICY, {"repository": "fleet/runtime", "policy": "{}"}, "lifecycle"),
+        ],
+        [("1:repository", "another")],
+        [("1:repository", "waits"), ("name", "waits")],
+        [("1:repository", "broken")],
+    ),
+    Case(
+        6,
+        [
+            Given(
+                registry.REPOSITORY_POLICY,
+                {"repository": "r", "policy": document(allow("ecr:BatchGetImage", Principal={"AWS": ACCOUNT}))},
+            )
+        ],
+        [
+            ("policy/Statement/0/Principal", "*"),
+            ("policy/Statement/0/Principal/AWS", [ACCOUNT, "*"]),
+            ("policy", '{"Statement": [{"Effect": "Allow", "Action": "ecr:*", "Principal": "*"}]}'),
+            ("policy", "no document"),
+        ],
+        [("policy", "waits"), ("policy/Statement/0/Principal", "waits"), ("policy/Statement", "waits")],
+        [("policy", "clean"), ("policy/Statement/0/Principal", "clean")],
+    ),
+    Case(
+        7,
+        [Given(eks.CLUSTER, _CLUSTER)],
+        [("vpcConfig/endpointPublicAccess", True)],
+        [("vpcConfig/endpointPublicAccess", "refused"), ("vpcConfig", "refused"), ("version", "clean")],
+        [("vpcConfig/endpointPublicAccess", "broken")],
+    ),
+    Case(
+        8,
+        [Given(eks.CLUSTER, _PUBLIC_CLUSTER)],
+        [
+            ("vpcConfig/publicAccessCidrs", ["0.0.0.0/0"]),
+            ("vpcConfig/publicAccessCidrs", ["10.0.0.0/8", "::/0"]),
+            ("vpcConfig/publicAccessCidrs", ["0.0.0.0/1", "128.0.0.0/1"]),
+        ],
+        [("vpcConfig/publicAccessCidrs", "refused"), ("vpcConfig/publicAccessCidrs/0", "refused")],
+        [("vpcConfig/publicAccessCidrs", "broken")],
+    ),
+    Case(
+        9,
+        [Given(eks.CLUSTER, _CLUSTER)],
+        [("vpcConfig/endpointPrivateAccess", False)],
+        [("vpcConfig/endpointPrivateAccess", "refused")],
+        [("vpcConfig/endpointPrivateAccess", "broken")],
+    ),
+    Case(
+        10,
+        [Given(eks.CLUSTER, _CLUSTER)],
+        [("enabledClusterLogTypes", ["api", "audit"])],
+        [("enabledClusterLogTypes", "waits"), ("enabledClusterLogTypes/1", "waits")],
+        [("enabledClusterLogTypes", "broken")],
+    ),
+    Case(
+        11,
+        [Given(eks.CLUSTER, _CLUSTER)],
+        [("encryptionConfig/resources", []), ("encryptionConfig/provider/keyArn", "")],
+        [("encryptionConfig/provider/keyArn", "waits"), ("encryptionConfig", "waits")],
+        [("encryptionConfig", "broken"), ("encryptionConfig/provider", "broken")],
+    ),
+    Case(
+        12,
+        [Given(eks.CLUSTER, _CLUSTER)],
+        [("version", "1.29")],
+        [("version", "refused")],
+        [("version", "broken")],
+    ),
+    Case(
+        13,
+        [Given(eks.CLUSTER, _CLUSTER)],
+        [("accessConfig/authenticationMode", "API_AND_CONFIG_MAP")],
+        [("accessConfig/authenticationMode", "refused"), ("accessConfig", "refused")],
+        [("accessConfig", "broken")],
+    ),
+    Case(
+        14,
+        [Given(eks.CLUSTER, _CLUSTER)],
+        [("accessConfig/bootstrapClusterCreatorAdminPermissions", True)],
+        [("accessConfig/bootstrapClusterCreatorAdminPermissions", "refused")],
+        [("accessConfig/bootstrapClusterCreatorAdminPermissions", "broken")],
+    ),
+    Case(
+        15,
+        [Given(eks.NODE_GROUP, _NODES)],
+        [("remoteAccess/sourceSecurityGroupIds", [])],
+        [("remoteAccess/sourceSecurityGroupIds", "waits"), ("remoteAccess", "waits")],
+        [("remoteAccess/sourceSecurityGroupIds", "broken"), ("remoteAccess", "clean")],
+    ),
+    Case(
+        16,
+        [Given(eks.NODE_GROUP, _NODES)],
+        [("launchTemplate/id", "")],
+        [("launchTemplate/id", "waits"), ("launchTemplate", "waits")],
+        [("launchTemplate", "broken")],
+    ),
+    Case(
+        17,
+        [Given(eks.NODE_GROUP, _NODES)],
+        [("taints", []), ("taints/0/effect", "PREFER_NO_SCHEDULE")],
+        [("taints", "refused"), ("taints/0/effect", "refused"), ("scalingConfig", "clean")],
+        [("taints", "broken"), ("labels", "clean")],
+    ),
+    Case(
+        18,
+        [
+            Given(
+                eks.ADDON,
+                {
+                    "clusterName": "fleet",
+                    "addonName": "vpc-cni",
+                    "configurationValues": '{"enableNetworkPolicy": "true"}',
+                },
+            )
+        ],
+        [("configurationValues", '{"enableNetworkPolicy": "false"}'), ("configurationValues", "no document")],
+        [("configurationValues", "waits"), ("clusterName", "clean")],
+        [("configurationValues", "broken")],
+    ),
+    Case(
+        19,
+        [Given(eks.ACCESS_POLICY, _ADMIN)],
+        [("policyArn", "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy")],
+        [("policyArn", "waits"), ("principalArn", "clean")],
+        [("policyArn", "clean")],
+    ),
+    Case(
+        19,
+        [Given(eks.ACCESS_ENTRY, {"clusterName": "f", "principalArn": ACCOUNT, "kubernetesGroups": ["readers"]})],
+        [("kubernetesGroups", ["readers", "system:masters"])],
+        [("kubernetesGroups", "waits"), ("kubernetesGroups/0", "waits")],
+        [("kubernetesGroups", "clean")],
+    ),
+    Case(
+        20,
+        [_identity("one", "one"), _identity("two", "two")],
+        [("roleArn", "arn:aws:iam::123456789012:role/two"), ("serviceAccount", "default")],
+        [("roleArn", "waits"), ("serviceAccount", "waits")],
+        [("serviceAccount", "clean")],
+    ),
+    Case(31, [_FILES], [("encrypted", False)], [("encrypted", "refused")], [("encrypted", "broken")]),
+    Case(32, [_FILES], [("kmsKeyId", "")], [("kmsKeyId", "waits")], [("kmsKeyId", "broken")]),
+    Case(
+        33,
+        [Given(storage.ACCESS_POINT, {"fileSystemId": "fs-1", "posixUser": {"uid": 1001, "gid": 1001}})],
+        [("posixUser/uid", 0), ("posixUser/gid", 0)],
+        [("posixUser/uid", "waits"), ("posixUser", "waits")],
+        [("posixUser", "broken"), ("posixUser/gid", "broken")],
+    ),
+    Case(
+        34,
+        [Given(storage.ACCESS_POINT, {"fileSystemId": "fs-1", "rootDirectory": {"path": "/tenant"}})],
+        [("rootDirectory/path", "/")],
+        [("rootDirectory/path", "waits"), ("rootDirectory", "waits")],
+        [("rootDirectory", "broken")],
+    ),
+    Case(
+        35,
+        [
+            _FILES,
+            Given(
+                storage.FILE_SYSTEM_POLICY,
+                {"fileSystemId": "fs-1", "policy": _TLS_ONLY},
+                "policy",
+                {"fileSystemId": ["files"]},
+            ),
+        ],
+        [
+            ("1:policy/Statement/0/Effect", "Allow"),
+            ("1:policy/Statement/0/Condition", {"Bool": {"aws:SecureTransport": "true"}}),
+        ],
+        [("1:policy", "waits"), ("1:policy/Statement/0/Condition", "waits"), ("encrypted", "clean")],
+        [("1:policy", "broken"), ("1:policy/Statement/0/Condition", "broken")],
+    ),
+    Case(
+        36,
+        [Given(storage.STORAGE_CLASS, _CLASS)],
+        [
+            ("reclaimPolicy", "Delete"),
+            ("parameters/provisioningMode", "efs"),
+            ("provisioner", "kubernetes.io/aws-efs"),
+        ],
+        [("reclaimPolicy", "refused"), ("parameters", "waits"), ("parameters/fileSystemId", "clean")],
+        [("reclaimPolicy", "broken"), ("parameters", "broken")],
+    ),
+    Case(
+        37,
+        [Given(messaging.QUEUE, {"name": "jobs", "sqsManagedSseEnabled": True})],
+        [("sqsManagedSseEnabled", False)],
+        [("sqsManagedSseEnabled", "waits")],
+        [("sqsManagedSseEnabled", "broken")],
+    ),
+    Case(
+        38,
+        [
+            Given(
+                messaging.QUEUE,
+                {
+                    "name": "jobs",
+                    "redrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:1:dead", "maxReceiveCount": 5}',
+                },
+                "jobs",
+            ),
+            Given(messaging.QUEUE, {"name": "dead"}, "dead"),
+        ],
+        [("redrivePolicy", "")],
+        [("redrivePolicy", "waits")],
+        [("redrivePolicy", "broken")],
+    ),
+    Case(
+        39,
+        [Given(messaging.QUEUE_POLICY, {"queueUrl": "https://sqs", "policy": _QUEUE_POLICY})],
+        [
+            ("policy/Statement/0/Principal", "*"),
+            ("policy/Statement/0/Action", "sqs:*"),
+            ("policy/Statement/0/Action", ["*"]),
+        ],
+        [("policy", "waits"), ("policy/Statement/0/Action", "waits"), ("policy/Statement/0/Principal/AWS", "waits")],
+        [("policy", "clean")],
+    ),
+    Case(
+        40,
+        [Given(messaging.REPLICATION_GROUP, _CACHE)],
+        [("atRestEncryptionEnabled", False), ("transitEncryptionEnabled", False), ("userGroupIds", [])],
+        [("transitEncryptionEnabled", "waits"), ("userGroupIds", "waits")],
+        [("atRestEncryptionEnabled", "broken"), ("userGroupIds", "broken")],
+    ),
+    Case(
+        40,
+        [Given(messaging.CACHE_CLUSTER, {"engine": "memcached", "transitEncryptionEnabled": True})],
+        [("engine", "redis"), ("transitEncryptionEnabled", False)],
+        [("engine", "waits")],
+        [("transitEncryptionEnabled", "broken")],
+    ),
+    Case(
+        40,
+        [Given(messaging.SERVERLESS_CACHE, {"engine": "valkey", "userGroupId": "fleet"})],
+        [("userGroupId", "")],
+        [("userGroupId", "waits")],
+        [("userGroupId", "broken")],
+    ),
+    Case(
+        41,
+        [
+            Given(
+                messaging.KEY,
+                {"enableKeyRotation": True, "policy": document(allow("kms:*", Principal={"AWS": ACCOUNT}))},
+            )
+        ],
+        [("enableKeyRotation", False), ("policy/Statement/0/Principal", {"AWS": "*"})],
+        [("enableKeyRotation", "waits"), ("policy", "waits"), ("policy/Statement/0/Effect", "clean")],
+        [("enableKeyRotation", "broken"), ("policy", "clean")],
+    ),
+    Case(
+        42,
+        [Given(messaging.LOG_GROUP, {"name": "fleet", "retentionInDays": 30})],
+        [("retentionInDays", 0)],
+        [("retentionInDays", "waits")],
+        [("retentionInDays", "broken")],
+    ),
+)

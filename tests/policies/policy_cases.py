@@ -1,0 +1,10 @@
+"""All cases, and the rules by number."""
+
+from agent_fleet_policies.rules import RULES
+from cases_of_aws import CASES as AWS
+from cases_of_hosts import CASES as HOSTS
+from cases_of_kubernetes import CASES as KUBERNETES
+from policy_case import Case
+
+CASES: tuple[Case, ...] = tuple(sorted((*AWS, *HOSTS, *KUBERNETES), key=lambda case: case.rule))
+BY_NUMBER = {rule.number: rule for rule in RULES}
