@@ -1,6 +1,6 @@
 """`make bench`: deploys a fleet of its own, measures, and writes results.json and the table of README.md.
 
-python -m benchmarks [--only deployment,idle,latency,quiet,arrivals,throughput,sandbox,queue] [--jobs 160] ...
+python -m benchmarks [--only deployment,idle,latency,quiet,arrivals,throughput,sandbox,queue,scaling] [--jobs 160] ...
 """
 
 import argparse
@@ -24,9 +24,10 @@ from benchmarks.processes import Processes, default_template, oci_fleet
 from benchmarks.queue_capacity import queue_capacity
 from benchmarks.sandbox_backends import BACKENDS
 from benchmarks.sandbox_part import sandbox
+from benchmarks.scaling import scaling
 from benchmarks.stopping import end_in_order
 
-PARTS = ("deployment", "idle", "latency", "quiet", "arrivals", "throughput", "sandbox", "queue")
+PARTS = ("deployment", "idle", "latency", "quiet", "arrivals", "throughput", "sandbox", "queue", "scaling")
 """In this order: the deployed fleet's first, and of those the ones that leave the machine busiest last."""
 _DEPLOYED = {"deployment", "idle", "throughput"}
 _BESIDE = {"latency", "quiet", "arrivals"}
@@ -105,12 +106,13 @@ class _Bench:
                 self._beside(oci, image)
             opened.close()
             self._part("throughput", lambda: throughput(self._deployed, self._options.seconds))
-            if self._deployed.raised and {"sandbox", "queue"} & set(parts):
+            if self._deployed.raised and {"sandbox", "queue", "scaling"} & set(parts):
                 # Its health checks alone would show in a percentile of a few milliseconds.
                 self._deployed.make("down")
             given = self._options
             self._part("sandbox", lambda: sandbox(image, given.jobs, given.sandbox_seconds, given.backends))
         self._part("queue", lambda: queue_capacity(self._options.queue_seconds))
+        self._part("scaling", scaling)
 
     @contextmanager
     def _kept_image(self, up: bool) -> Generator[str]:

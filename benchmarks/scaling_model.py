@@ -52,6 +52,8 @@ class Plan:
     """Of one spot host."""
     hand_back_seconds: float = 25
     """Of the notice, what is kept for handing jobs back."""
+    least_billed_seconds: float = 60
+    """An instance is paid by the second, but so long at the least."""
     seed: int = 5
 
 
@@ -219,8 +221,7 @@ class _Fleet:
             return
         host.ended, host.taking = self._now, False
         self._hosts[host.group.name].remove(host)
-        # An instance is paid by the second, a minute at least.
-        lived = max(60.0, self._now - host.started)
+        lived = max(self._plan.least_billed_seconds, self._now - host.started)
         self._out.host_seconds[host.group.name] += lived
         self._out.usd += lived / 3_600 * host.group.usd_per_hour
 

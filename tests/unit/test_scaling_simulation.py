@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.figures import percentile
-from benchmarks.scaling import always, scaling_figures, shipped_plan
+from benchmarks.scaling import scaling_figures
 from benchmarks.scaling_arrivals import Arrivals, Job, arrivals, burst, daily_wave, steady
 from benchmarks.scaling_model import GroupPlan, Plan, simulate
+from benchmarks.scaling_plan import always, shipped_plan
 
 
 def fixed(hosts: int, places: int = 1, **given: float) -> Plan:
