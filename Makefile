@@ -14,11 +14,13 @@ TESTS ?=
 # a bundle also has what `make cluster` starts.
 BUNDLE ?=
 CLUSTER ?=
+# BUCKET=name: the S3 bucket that `make state-bootstrap` makes, where another name than the usual one is wanted.
+BUCKET ?=
 # FORCE=yes: `make down` also removes a running fleet that another checkout deployed, and forgets one whose cluster is
 # gone.
 FORCE ?=
 # In the environment and not on the engine's command line, where a quote in a value would be the shell's.
-export STACK CONFIG ROLE TEAM BUNDLE CLUSTER
+export STACK CONFIG ROLE TEAM BUNDLE CLUSTER BUCKET
 
 python := .venv/bin/python
 engine := $(python) -m engine
@@ -66,6 +68,14 @@ preview: environment ## What `up` would change; builds and pushes nothing
 .PHONY: shell
 shell: environment ## A shell in which plain `pulumi` works on the stack
 	@$(engine) shell
+
+.PHONY: state-bootstrap
+state-bootstrap: environment ## Keep the state of STACK, one on AWS, in S3 with a KMS key; moves it there
+	@$(engine) state-bootstrap
+
+.PHONY: state-unlock
+state-unlock: environment ## Explain who holds the lock of STACK's state, and clear a stale one; YES=1
+	@$(engine) state-unlock
 
 .PHONY: cluster
 cluster: environment ## Start a one-node Kubernetes on this machine (Linux, root), for STACK=local-cluster
@@ -148,6 +158,11 @@ scan: environment ## Look for secrets, vulnerable packages and faults in images,
 .PHONY: promote
 promote: environment ## Give stack TO the digests of stack FROM, verified: FROM=staging TO=prod KEY=cosign.pub [DRY_RUN=1]
 	@$(engine) promote
+
+# PLATFORM=fly|modal OUT=folder REGION=ams: make hands them on in the environment.
+.PHONY: export
+export: environment ## Write what runs the fleet on a managed platform: PLATFORM=fly or modal, OUT=folder, REGION=ams
+	@$(engine) export
 
 .PHONY: settings-reference
 settings-reference: environment ## Write docs/settings.md and its JSON Schema anew

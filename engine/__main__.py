@@ -1,10 +1,8 @@
 """`python -m engine <command>`: what the Makefile calls."""
 
 import os
-import re
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -12,45 +10,13 @@ from types import FrameType
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from engine.commands.session import Session
+from engine.commands.options import config_option, session, stack_option
 from engine.errors import UserFacingError
 from engine.paths import CHECKOUT, Paths
 from engine.pulumi_cli import Interrupted
 
 _INTERRUPTED = 130  # as shells report SIGINT
-_STACK = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-
-
-def _stack(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    del parameter
-    # click takes an empty variable for none: `make down STACK=$UNSET` must not take down the default stack.
-    defaulted = context.get_parameter_source("stack") is ParameterSource.DEFAULT
-    if (defaulted and os.environ.get("STACK") == "") or not _STACK.fullmatch(value):
-        value = "" if defaulted else value
-        raise UserFacingError(
-            f"STACK is {value!r}; a stack's name has lower-case letters (a to z), digits and hyphens, begins and ends "
-            "with a letter or a digit, and is at most 40 long.",
-            "The stacks are the files Pulumi.<stack>.yaml; local is the default.",
-        )
-    return value
-
-
-_stack_option = click.option(
-    "--stack", default="local", envvar="STACK", callback=_stack, help="The stack; local if not given."
-)
-_config_option = click.option(
-    "--config",
-    "settings",
-    envvar="CONFIG",
-    type=click.Path(path_type=Path),
-    help="The settings file; Pulumi.<stack>.yaml if not given.",
-)
-
-
-def _session(stack: str) -> Session:
-    return Session(Paths(), stack, time.monotonic())
 
 
 @click.group()
@@ -64,48 +30,48 @@ _bundle_option = click.option(
 
 
 @cli.command()
-@_stack_option
-@_config_option
+@stack_option
+@config_option
 @_bundle_option
 def up(stack: str, settings: Path | None, bundle: Path | None) -> None:
     """Deploy a stack and run a first job."""
     from engine.commands.up import up as run
 
-    run(_session(stack), settings, bundle)
+    run(session(stack, settings), settings, bundle)
 
 
 @cli.command()
-@_stack_option
+@stack_option
 @click.option("--force", is_flag=True, help="Remove also what this checkout did not deploy or cannot reach.")
 def down(stack: str, force: bool) -> None:
     """Remove a stack and everything that it made."""
     from engine.commands.down import down as run
 
-    run(_session(stack), force=force)
+    run(session(stack), force=force)
 
 
 @cli.command()
-@_stack_option
-@_config_option
+@stack_option
+@config_option
 def preview(stack: str, settings: Path | None) -> None:
     """Show what `up` would change."""
     from engine.commands.preview import preview as run
 
-    run(_session(stack), settings)
+    run(session(stack, settings), settings)
 
 
 @cli.command()
-@_stack_option
+@stack_option
 def status(stack: str) -> None:
     """Show what runs, whether it is ready, and where."""
     from engine.commands.status import status as run
 
-    if not run(_session(stack)):
+    if not run(session(stack)):
         sys.exit(1)
 
 
 @cli.command()
-@_stack_option
+@stack_option
 @click.option("--role", default=None, envvar="ROLE", help="api, worker, sandboxd, sandbox, database; all if not given.")
 @click.option("--team", default=None, envvar="TEAM", help="One team's containers, in a cluster; all if not given.")
 @click.option("--lines", default=50, help="How many of the last lines of each.")
@@ -114,17 +80,38 @@ def logs(stack: str, role: str | None, team: str | None, lines: int, follow: boo
     """Show the logs of the fleet's containers."""
     from engine.commands.logs import logs as run
 
-    run(_session(stack), role=role, team=team, lines=lines, follow=follow)
+    run(session(stack), role=role, team=team, lines=lines, follow=follow)
 
 
 @cli.command()
-@_stack_option
-@_config_option
+@stack_option
+@config_option
 def shell(stack: str, settings: Path | None) -> None:
     """Open a shell in which plain `pulumi` works on a stack."""
     from engine.commands.shell import shell as run
 
-    run(_session(stack), settings)
+    run(session(stack, settings), settings)
+
+
+@cli.command("state-bootstrap")
+@stack_option
+@config_option
+@click.option("--bucket", default="", envvar="BUCKET", help="The bucket's name, where the settings have none yet.")
+def state_bootstrap(stack: str, settings: Path | None, bucket: str) -> None:
+    """Put a stack's state on S3, its secrets under a key of KMS."""
+    from engine.commands.state import bootstrap as run
+
+    run(session(stack, settings), settings, bucket)
+
+
+@cli.command("state-unlock")
+@stack_option
+@click.option("--yes", is_flag=True, envvar="YES", help="Remove without asking.")
+def state_unlock(stack: str, yes: bool) -> None:
+    """Explain a stack's locks, and remove stale ones."""
+    from engine.commands.state import unlock as run
+
+    run(session(stack), lambda question: yes or click.confirm(question, err=True))
 
 
 @cli.command()
@@ -132,7 +119,7 @@ def prepare() -> None:
     """Make ready what the tests need: Docker, the base image, the engine."""
     from engine.commands.prepare import prepare as run
 
-    run(_session("local"))
+    run(session("local"))
 
 
 @cli.command()
@@ -140,7 +127,7 @@ def cluster() -> None:
     """Start a one-node Kubernetes on this machine."""
     from engine.commands.cluster import cluster as run
 
-    run(_session("local-cluster"))
+    run(session("local-cluster"))
 
 
 @cli.command("cluster-down")
@@ -148,11 +135,11 @@ def cluster_down() -> None:
     """Remove the one-node Kubernetes with everything in it."""
     from engine.commands.cluster import cluster_down as run
 
-    run(_session("local-cluster"))
+    run(session("local-cluster"))
 
 
 @cli.command("cluster-images")
-@_stack_option
+@stack_option
 @click.option(
     "--kubeconfig", type=click.Path(path_type=Path, dir_okay=False), help="The cluster's; as kubectl chooses."
 )
@@ -162,7 +149,7 @@ def cluster_images(stack: str, kubeconfig: Path | None, context: str | None, bun
     """Give an existing cluster's nodes the images that this machine's Docker has."""
     from engine.commands.cluster_images import cluster_images as run
 
-    run(_session(stack), kubeconfig, context, bundle)
+    run(session(stack), kubeconfig, context, bundle)
 
 
 @cli.command()
@@ -170,7 +157,7 @@ def images() -> None:
     """Build, verify, describe and sign the images; REGISTRY, VERSION, PUSH, NO_CACHE, ONLY and KEY say how."""
     from engine.commands.images import images as run
 
-    run(_session("local"), os.environ)
+    run(session("local"), os.environ)
 
 
 @cli.command("images-key")
@@ -201,7 +188,7 @@ def write_bundle() -> None:
     """Write one archive with everything that an install needs."""
     from engine.commands.bundle import bundle as run
 
-    run(_session("local"), os.environ)
+    run(session("local"), os.environ)
 
 
 @cli.command("compose")
@@ -212,6 +199,19 @@ def compose(check: bool) -> None:
 
     if not run(check=check):
         sys.exit(1)
+
+
+@cli.command()
+@_stack_option
+@_config_option
+@click.option("--platform", default="", envvar="PLATFORM", help="fly or modal.")
+@click.option("--out", default=None, envvar="OUT", type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--region", default="", envvar="REGION", help="Fly's region, such as ams.")
+def export(stack: str, settings: Path | None, platform: str, out: Path | None, region: str) -> None:
+    """Write what runs the fleet on a managed platform."""
+    from engine.commands.export import export as run
+
+    run(_session(stack), settings, platform, out, region)
 
 
 @cli.command()

@@ -16,12 +16,17 @@ KEY = "agent-fleet:fleet"
 _CHECK_SECONDS = 60
 
 
-def _salt(path: Path) -> str | None:
+def _seal(path: Path) -> dict[str, str]:
+    """What the engine wrote down of how the stack's secrets are encrypted: by a key elsewhere, or the passphrase."""
     try:
         document = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError):
-        return None
-    return document.get("encryptionsalt") if isinstance(document, dict) else None
+        return {}
+    given: dict[str, Any] = document if isinstance(document, dict) else {}
+    for names in (("secretsprovider", "encryptedkey"), ("encryptionsalt",)):
+        if all(given.get(name) for name in names):
+            return {name: str(given[name]) for name in names}
+    return {}
 
 
 def source(paths: Paths, stack: str, given: Path | None = None) -> Path:
@@ -75,16 +80,15 @@ def check(paths: Paths, stack: str, path: Path) -> None:
 
 
 def copy(paths: Paths, stack: str, given: Path | None = None) -> Path:
-    """Write the copy that `--config-file` names, with the salt of the copy before, and the project file beside it.
+    """Write the copy that `--config-file` names, with the seal of the copy before, and the project file beside it.
 
     In `.fleet`, which then is a project folder of its own, all commands that do not run the program can be run.
     """
     tracked = source(paths, stack, given)
     target = paths.configuration(stack)
     text = tracked.read_text()
-    salt = _salt(target)
-    if salt and _salt(tracked) is None:
-        text = f"{text.rstrip()}\nencryptionsalt: {salt}\n"
+    if not _seal(tracked):
+        text = "\n".join([text.rstrip(), *(f"{name}: {value}" for name, value in _seal(target).items())]) + "\n"
     private_file(target, text)
     project(paths)
     return target

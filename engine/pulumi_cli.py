@@ -172,7 +172,8 @@ _REMEDIES = (
     ),
     (
         ("the stack is currently locked",),
-        "Another pulumi is changing this stack. Let it end, or stop it, and run the command again.",
+        "Another pulumi is changing this stack. Let it end, or stop it, and run the command again. `make state-unlock` "
+        "with the same STACK explains a lock that nobody holds any more, and clears it.",
     ),
 )
 

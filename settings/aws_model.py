@@ -16,6 +16,10 @@ PrincipalArn = Annotated[
         "the ARN of an IAM role or user, such as arn:aws:iam::<account>:role/<name>",
     ),
 ]
+BucketName = Annotated[
+    str,
+    text(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", "an S3 bucket's name: lower-case letters, digits and hyphens, 3 to 63"),
+]
 BucketArn = Annotated[
     str, text(r"^arn:aws[a-z-]*:s3:::[a-z0-9.-]{3,63}$", "the ARN of a bucket, such as arn:aws:s3:::<name>")
 ]
@@ -117,6 +121,9 @@ class Aws(Section):
         default=(), json_schema_extra=EKS_ONLY
     )
     """Networks that may reach the Kubernetes API over the internet. None: it can be reached from the VPC only."""
+    state_bucket: BucketName | None = None
+    """The S3 bucket that keeps the stack's state, in `fleet.aws.region`; its secrets are under the key
+    `alias/<bucket>`. `make state-bootstrap` makes both and writes this. Without it the state is beside the project."""
     deletion_protection: bool = True
     """Whether cluster and database refuse to be deleted. Off only for throw-away stacks."""
     log_retention_days: Literal[7, 14, 30, 60, 90, 180, 365] = 90

@@ -24,7 +24,7 @@ def preview(session: Session, settings_file: Path | None) -> None:
     target = choice.of_settings(session, settings)
     with session.alone():
         temporary: Path | None = None
-        if not session.state.exists():
+        if not session.deployed():
             session.paths.fleet.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix="preview-", dir=session.paths.fleet))
         try:

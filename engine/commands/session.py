@@ -1,5 +1,6 @@
 """What every command on a stack starts from."""
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -17,17 +18,20 @@ from engine.presentation import Presentation
 from engine.pulumi_cli import PulumiCli, remedy_for
 from engine.report import say
 from engine.stack_state import StackState
+from engine.state_backend.location import StateLocation, of_stack
+from engine.state_backend.move import at, mirror
 from engine.toolchain import ensure_toolchain
 from engine.watch import Watch
 
 
 @dataclass(frozen=True)
 class Session:
-    """One command on one stack. `started` is on the monotonic clock."""
+    """One command on one stack. `started` is on the monotonic clock; `settings` is another settings file, if given."""
 
     paths: Paths
     stack: str
     started: float
+    settings: Path | None = None
 
     @property
     def fleet(self) -> str:
@@ -40,9 +44,34 @@ class Session:
         return "" if self.stack == "local" else f" STACK={self.stack}"
 
     @property
-    def state(self) -> StackState:
+    def location(self) -> StateLocation | None:
+        """Where the stack's state is on S3; None where it is the checkout's own."""
+        return of_stack(self.paths, self.stack, self.settings)
+
+    @property
+    def local_state(self) -> StackState:
         """The stack in the checkout's own state."""
         return StackState(self.paths.state, self.stack)
+
+    @property
+    def state(self) -> StackState:
+        """The stack as it was deployed last: in the checkout's own state, or fetched from S3 as it is now."""
+        location = self.location
+        if location is None:
+            return self.local_state
+        if self.local_state.exists():
+            raise UserFacingError(
+                f"The settings put the state of the stack {self.stack} into s3://{location.bucket}, and it still is "
+                "here.",
+                f"`make state-bootstrap{self.argument}` moves it.",
+            )
+        return mirror(self.paths, self.stack, location)
+
+    def deployed(self) -> bool:
+        """Whether there is a state that can be seen: one on S3 cannot without credentials."""
+        if self.location is not None and not plugins.aws_credentials_given(os.environ):
+            return False
+        return self.state.exists()
 
     def seconds(self) -> float:
         """Since the command began."""
@@ -59,10 +88,23 @@ class Session:
         state: Path | None = None,
         **variables: str,
     ) -> PulumiCli:
-        """The engine, made available first where need be; says which providers are stand-ins.
+        """The engine on the stack's state, made available first where need be; says which providers are stand-ins.
 
-        `variables` are what this place's plugins find in their environment.
+        `state` is another folder of a file backend; `variables` are what this place's plugins find in their
+        environment.
         """
+        cli = self.local_engine(kind, wanted, state, **variables)
+        location = self.location if state is None else None
+        return cli if location is None else at(cli, location)
+
+    def local_engine(
+        self,
+        kind: plugins.Plugins = "fleet",
+        wanted: Iterable[str] = plugins.DOCKER_PROVIDERS,
+        state: Path | None = None,
+        **variables: str,
+    ) -> PulumiCli:
+        """The same on the checkout's own state, wherever the stack's is."""
         ensure_toolchain(say, self.paths)
         if (line := plugins.describe(plugins.provide(self.paths, kind, say, wanted))) is not None:
             say(line)
@@ -76,8 +118,13 @@ class Session:
         with held(self.paths.stacks_lock):
             # The `down` of another stack may have taken the passphrase away with what it thought the last stack.
             ensure_passphrase(self.paths.passphrase)
-            if not self.state.exists():
-                cli.checked("stack", "init", "--no-select")
+            location, state = self.location, self.state
+            sealed = () if location is None else ("--secrets-provider", location.secrets_provider)
+            if not state.exists():
+                cli.checked("stack", "init", "--no-select", *sealed)
+            elif location is not None and not state.resources():
+                # An empty one does not say under which key its secrets go.
+                cli.checked("stack", "change-secrets-provider", location.secrets_provider)
 
     @contextmanager
     def alone(self) -> Generator[None]:
