@@ -34,12 +34,12 @@ def scaling_figures(results: Sequence[tuple[Arrivals, Outcome]]) -> Iterator[Fig
         per_thousand = 1_000 / len(arrivals.jobs)
         yield Figure(
             f"{name}: worker hosts for a thousand jobs",
-            outcome.usd * per_thousand,
-            "USD",
+            100 * outcome.usd * per_thousand,
+            "US cents",
             f"{how}; prices of {REGION}, {outcome.interrupted_hosts} spot hosts taken back, "
             f"{len(outcome.handed_back)} jobs handed back",
             f"{outcome.most_hosts} hosts on demand all the time",
-            fixed * per_thousand,
+            100 * fixed * per_thousand,
         )
 
 
