@@ -202,8 +202,8 @@ def compose(check: bool) -> None:
 
 
 @cli.command()
-@_stack_option
-@_config_option
+@stack_option
+@config_option
 @click.option("--platform", default="", envvar="PLATFORM", help="fly or modal.")
 @click.option("--out", default=None, envvar="OUT", type=click.Path(path_type=Path), help="The folder to write.")
 @click.option("--region", default="", envvar="REGION", help="Fly's region, such as ams.")
@@ -211,7 +211,7 @@ def export(stack: str, settings: Path | None, platform: str, out: Path | None, r
     """Write what runs the fleet on a managed platform."""
     from engine.commands.export import export as run
 
-    run(_session(stack), settings, platform, out, region)
+    run(session(stack), settings, platform, out, region)
 
 
 @cli.command()
