@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.figures import Figure, percentile
 from benchmarks.scaling_arrivals import Arrivals
 from benchmarks.scaling_model import Outcome, simulate
-from benchmarks.scaling_plan import JOB_SECONDS, REGION, always, patterns, shipped_plan
+from benchmarks.scaling_plan import JOB_SECONDS, REGION, always, other_target, patterns, shipped_plan
 from benchmarks.scaling_plot import Panel, draw
 from benchmarks.scaling_run import agreement, measure
 
@@ -40,6 +40,26 @@ def scaling_figures(results: Sequence[tuple[Arrivals, Outcome]]) -> Iterator[Fig
             f"{len(outcome.handed_back)} jobs handed back",
             f"{outcome.most_hosts} hosts on demand all the time",
             100 * fixed * per_thousand,
+        )
+        target = other_target()
+        other = simulate(arrivals, shipped_plan(target))
+        said = f"{name}, jobs_per_host {target}"
+        yield Figure(
+            f"{said}: a job waits for its start, p95",
+            percentile(other.waits, 0.95),
+            "s",
+            how,
+            "the settings' default",
+            percentile(outcome.waits, 0.95),
+            samples=count,
+        )
+        yield Figure(
+            f"{said}: worker hosts for a thousand jobs",
+            100 * other.usd * per_thousand,
+            "US cents",
+            how,
+            "the settings' default",
+            100 * outcome.usd * per_thousand,
         )
 
 

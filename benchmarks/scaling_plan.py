@@ -39,16 +39,15 @@ def policies(jobs_per_host: int) -> tuple[Policies, Policies]:
     return of_floor, of_spot
 
 
-def shipped_plan() -> Plan:
-    """The groups, as the settings' defaults make them."""
+def shipped_plan(jobs_per_host: int | None = None) -> Plan:
+    """The groups, as the settings' defaults make them, or with another `fleet.queue.scaling.jobs_per_host`."""
     on_demand, spot, scaling, prices = OnDemandWorkers(), SpotWorkers(), Scaling(), regional(REGION)
     places = Workers().concurrency
-    jobs = scaling.jobs_per_host or places
+    jobs = jobs_per_host or scaling.jobs_per_host or places
     kind = prices.instance(on_demand.instance_type)
     if kind is None:
         raise SystemExit(f"engine/cost/prices.toml has no price of {on_demand.instance_type}")
     spot_usd = kind.usd * prices.assumed("spot_share_of_on_demand")
-
     floor_policies, spot_policies = policies(jobs)
     return Plan(
         groups=(
@@ -59,6 +58,11 @@ def shipped_plan() -> Plan:
         warm_up_seconds=scaling.warm_up_seconds,
         interruptions_per_hour=INTERRUPTIONS_PER_HOUR,
     )
+
+
+def other_target() -> int:
+    """Three quarters of what a host runs at once: it has room for jobs that come while others start."""
+    return max(1, Workers().concurrency * 3 // 4)
 
 
 def patterns() -> tuple[Arrivals, ...]:

@@ -107,7 +107,10 @@ def test_figures_hold_the_policy_against_hosts_that_are_always_there() -> None:
     """Waits alone say nothing: a fleet of a hundred hosts has none."""
     load = steady(60, 8, hours=1)
     figures = list(scaling_figures([(load, simulate(load, shipped_plan()))]))
-    cost = next(figure for figure in figures if figure.unit == "US cents")
-    assert cost.compared_value is not None
-    assert math.isfinite(cost.value)
+    costs = [figure for figure in figures if figure.unit == "US cents"]
+    assert [figure.compared_with for figure in costs] == [
+        f"{simulate(load, shipped_plan()).most_hosts} hosts on demand all the time",
+        "the settings' default",
+    ]
+    assert all(math.isfinite(figure.value) and figure.compared_value for figure in costs)
     assert simulate(load, always(shipped_plan(), 10)).most_hosts == 10
