@@ -12,10 +12,11 @@ _CREDENTIALS = "Give credentials as the AWS tools take them (AWS_PROFILE, AWS_AC
 
 def client(service: str, location: StateLocation) -> Any:
     """boto3's client, with the user's own credentials."""
-    import boto3
+    from boto3.session import Session
     from botocore.config import Config
 
-    return boto3.client(
+    # A session of its own: boto3's own one would keep credentials that have changed since.
+    return Session().client(
         service,
         region_name=location.region,
         endpoint_url=location.endpoint or None,
