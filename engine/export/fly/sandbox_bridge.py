@@ -81,7 +81,7 @@ def main() -> None:
         command = isolated(int(os.environ["FLEET_BRIDGE_SCRATCH_BYTES"]), int(os.environ["FLEET_BRIDGE_PROCESSES"]))
     except (KeyError, ValueError) as error:
         sys.exit(f"sandbox_bridge: {error}: the worker gives this to every Machine that it makes")
-    with socket.create_server(("::", PORT), family=socket.AF_INET6, backlog=4) as listener:
+    with socket.create_server(("::", PORT), family=socket.AF_INET6, backlog=4, dualstack_ipv6=True) as listener:
         connection = admitted(listener, token)
     os.dup2(connection.fileno(), 0)
     os.dup2(connection.fileno(), 1)
