@@ -64,7 +64,7 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
         fleet, _host_args(fleet, settings, network, [database, api, *workers], images.sandbox), opts=on_aws
     )
     outputs = {
-        "url": _url(fleet, settings, network, host, on_aws),
+        **_entrance(fleet, settings, network, host, on_aws),
         "api_key": key.key,
         "instance_id": host.instance_id,
         "log_group": host.log_group_name,
@@ -125,13 +125,13 @@ def _host_args(
     }
 
 
-def _url(
+def _entrance(
     fleet: str, settings: Settings, network: Network, host: DockerHost, on_aws: pulumi.ResourceOptions
-) -> pulumi.Output[str]:
+) -> Mapping[str, pulumi.Output[str]]:
     entrance = settings.entrance
     if entrance.kind == "public_address":
-        return pulumi.Output.concat("http://", host.public_address, f":{API_PORT}")
-    return LoadBalancer(
+        return {"url": pulumi.Output.concat("http://", host.public_address, f":{API_PORT}")}
+    balancer = LoadBalancer(
         fleet,
         {
             "fleet": fleet,
@@ -149,4 +149,5 @@ def _url(
             "deletion_protection": settings.aws.deletion_protection,
         },
         opts=on_aws,
-    ).url
+    )
+    return {"url": balancer.url, "load_balancer": balancer.dns_name}
