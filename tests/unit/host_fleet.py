@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -74,18 +74,23 @@ def _declared() -> list[HostWorkload]:
     return [database, api, *workers_on_host(FLEET, ARGS, after=(api.workload.name,))]
 
 
-@cache
-def workloads() -> tuple[HostWorkload, ...]:
-    """All programs of a fleet, their values plain."""
+def resolved_workloads(declare: Callable[[], list[HostWorkload]]) -> tuple[HostWorkload, ...]:
+    """What is declared, its values plain."""
     after: list[tuple[str, ...]] = []
 
     def program() -> pulumi.Output[Any]:
-        placed = _declared()
+        placed = declare()
         after.extend(each.after for each in placed)
         return pulumi.Output.all(*[resolved_workload(each.workload) for each in placed])
 
     found = record(program, preview=False).result
     return tuple(HostWorkload(workload=each, after=names) for each, names in zip(found, after, strict=True))
+
+
+@cache
+def workloads() -> tuple[HostWorkload, ...]:
+    """All programs of a fleet, their values plain."""
+    return resolved_workloads(_declared)
 
 
 def planned(**given: Any) -> HostPlan:

@@ -1,0 +1,153 @@
+"""A whole host with systemd, cloud-init and a Docker of its own, as a container: an instance that boots here."""
+
+import io
+import json
+import tarfile
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from containers import wait_for
+from docker import DockerClient
+from docker.errors import NotFound
+from docker.models.containers import Container
+from docker.types import Mount
+from image_builds import build
+
+from images.base.ensure import TAG
+
+DEVICE = "/dev/agent-fleet-data"
+_CAPABILITIES = (
+    *("AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "DAC_READ_SEARCH", "IPC_LOCK", "IPC_OWNER", "LEASE"),
+    *("LINUX_IMMUTABLE", "NET_ADMIN", "NET_BROADCAST", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE"),
+    *("SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM"),
+)
+"""Those that systemd and an inner Docker need beside Docker's own; there is no privileged mode to need."""
+_DOCKERFILE = f"""\
+FROM {TAG}
+RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \\
+    ca-certificates cloud-init dbus docker-registry docker.io iproute2 iptables python3-venv systemd systemd-sysv \\
+    udev xfsprogs && rm -rf /var/lib/apt/lists/*
+RUN --mount=type=secret,id=ca if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \\
+    && python3 -m venv /opt/aws && /opt/aws/bin/pip install -q --disable-pip-version-check 'awscli>=1.40,<2' \\
+    && ln -s /opt/aws/bin/aws /usr/local/bin/aws
+RUN systemctl mask systemd-networkd.service systemd-networkd-wait-online.service systemd-resolved.service \\
+    getty.target console-getty.service systemd-udev-trigger.service systemd-logind.service \\
+    && systemctl disable docker-registry.service docker.service docker.socket \\
+    && echo 'datasource_list: [NoCloud]' >/etc/cloud/cloud.cfg.d/90_test.cfg \\
+    && mkdir -p /var/lib/cloud/seed/nocloud
+STOPSIGNAL SIGRTMIN+3
+ENTRYPOINT ["/sbin/init"]
+"""
+
+
+def build_host(folder: Path, tag: str) -> str:
+    """Build the host's image; what Docker has of an earlier build is used again."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(_DOCKERFILE)
+    return build(folder, tag)
+
+
+class SystemdHost:
+    """One instance: what it is told when it is made, and commands in it."""
+
+    def __init__(
+        self,
+        daemon: DockerClient,
+        image: str,
+        user_data: bytes,
+        *,
+        name: str,
+        device: str,
+        registry: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        """Make it and boot it. `device` is the machine's own, and `registry` the folder of a registry's images."""
+        self._container: Container = daemon.containers.create(
+            image,
+            name=f"{name}-{uuid.uuid4().hex[:6]}",
+            cgroupns="host",
+            cap_add=list(_CAPABILITIES),
+            security_opt=["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
+            tmpfs={"/run": "exec", "/run/lock": "", "/tmp": "exec"},
+            devices=[f"{device}:{DEVICE}:rwm"],
+            mounts=[
+                Mount("/sys/fs/cgroup", "/sys/fs/cgroup", type="bind"),
+                Mount("/srv/registry", str(registry), type="bind", read_only=True),
+                Mount("/var/lib/docker", None),
+            ],
+        )
+        settings = "".join(f'"{key}={value}" ' for key, value in environment.items())
+        self._write(
+            {
+                "/var/lib/cloud/seed/nocloud/user-data": user_data,
+                "/var/lib/cloud/seed/nocloud/meta-data": f"instance-id: {uuid.uuid4().hex}\n".encode(),
+                "/etc/systemd/system.conf.d/test.conf": f"[Manager]\nDefaultEnvironment={settings}\n".encode(),
+            }
+        )
+        self._container.start()
+
+    @property
+    def address(self) -> str:
+        """Its address in Docker's network."""
+        self._container.reload()
+        networks: dict[str, Any] = self._container.attrs["NetworkSettings"]["Networks"]
+        return str(next(iter(networks.values()))["IPAddress"])
+
+    def run(self, *command: str) -> tuple[int, str]:
+        """Run a command in it; its exit code, and all it wrote."""
+        code, output = self._container.exec_run(list(command))
+        text = output if isinstance(output, bytes) else b"".join(output)
+        return int(code if code is not None else -1), text.decode(errors="replace")
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """What its own Docker says of a container."""
+        code, output = self.run("docker", "inspect", container)
+        assert code == 0, output
+        return json.loads(output)[0]
+
+    def active(self, *units: str) -> bool:
+        """Whether all these units have started."""
+        return self.run("systemctl", "is-active", *units)[0] == 0
+
+    def wait(self, *units: str, seconds: float) -> None:
+        """Wait until they have; fail with what the host says."""
+        try:
+            wait_for(lambda: self.active(*units), f"{', '.join(units)} active", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.report()}") from error
+
+    def report(self) -> str:
+        """What went wrong, as the host sees it."""
+        asked = (
+            "systemctl --failed --no-pager",
+            "systemctl list-jobs --no-pager",
+            "docker ps --all",
+            "journalctl --no-pager --lines 120 --priority info",
+            "tail -40 /var/log/cloud-init-output.log",
+        )
+        return "\n".join(self.run(*each.split())[1] for each in asked)
+
+    def reboot(self) -> None:
+        """Stop everything as a shutdown does, and boot again."""
+        self._container.restart(timeout=180)
+
+    def stop(self) -> None:
+        """Shut it down."""
+        self._container.stop(timeout=180)
+
+    def remove(self) -> None:
+        """Terminate it: its own disk goes with it, the data disk stays."""
+        with suppress(NotFound):
+            self._container.remove(force=True, v=True)
+
+    def _write(self, files: Mapping[str, bytes]) -> None:
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path, content in files.items():
+                entry = tarfile.TarInfo(path.lstrip("/"))
+                entry.size, entry.mode = len(content), 0o600
+                tar.addfile(entry, io.BytesIO(content))
+        assert self._container.put_archive("/", archive.getvalue())
