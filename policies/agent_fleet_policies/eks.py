@@ -256,10 +256,11 @@ def network_policy(addon: Resource, options: Options) -> Findings:
     reason="Cluster administrators read every secret and every tenant's work.",
     fix="Another access policy with the scope of namespaces, or the principal on the list.",
     source="CIS EKS 4.1.1",
+    demands=("policyArn", "kubernetesGroups*"),
     options={"principals": Option((), "ARNs, with * for any part, that may administer clusters")},
 )
 def listed_admins(access: Resource, options: Options) -> Findings:
-    """An access policy or a group that is administrator's, for somebody on the list."""
+    """An access policy or a group that is administrator's, for somebody on the list. Who is on it may have any."""
     policy = access["policyArn"].fits(lambda arn: str(arn).endswith(ADMIN_POLICIES))
     groups = access["kubernetesGroups"].includes("system:masters")
     principal = access["principalArn"]

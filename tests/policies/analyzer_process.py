@@ -3,14 +3,14 @@
 import copy
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
-from google.protobuf import struct_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2 as messages
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
@@ -21,7 +21,7 @@ _LEVELS = {"advisory": messages.ADVISORY, "mandatory": messages.MANDATORY, "disa
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 # What the engine sends for an unknown bool, number, text, list, asset, archive, object.
-SENTINELS = (
+SENTINELS: tuple[str, ...] = (
     "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
     "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
     "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
@@ -44,6 +44,14 @@ class Given:
     """Names of the resources that an input came from."""
     ignored: tuple[str, ...] = ()
     urn: str = ""
+    sent: struct_pb2.Struct | None = field(default=None, compare=False, repr=False)
+
+    def struct(self) -> struct_pb2.Struct:
+        """The inputs as they are sent; made once, as whole stacks are sent often. They do not change from then on."""
+        if self.sent is None:
+            self.sent = struct_pb2.Struct()
+            self.sent.update(self.properties)
+        return self.sent
 
     def __post_init__(self) -> None:
         """A URN, where the test does not say which."""
@@ -65,13 +73,18 @@ def secret(value: Any) -> dict[str, Any]:
     return {_SIGNATURE: _SECRET, "value": value}
 
 
+def copies(given: Sequence[Given]) -> list[Given]:
+    """Resources of one's own, to be changed."""
+    return [replace(each, properties=copy.deepcopy(each.properties), sent=None) for each in given]
+
+
 def changed(given: Sequence[Given], path: str, value: Any) -> list[Given]:
     """The resources with one property changed, or taken away by `...`.
 
     `1:a/b/0` is in the second resource; where a name has a / itself, it is written %.
     """
     which, _, rest = path.rpartition(":") if path[:1].isdigit() and ":" in path else ("0", "", path)
-    found = copy.deepcopy(list(given))
+    found = copies(given)
     *ahead, last = rest.split("/")
     last = last.replace("%", "/")
     inner: Any = found[int(which)].properties
@@ -106,19 +119,21 @@ class Pack:
 
     def info(self) -> Any:
         """What the pack says of itself."""
-        return self.stub.GetAnalyzerInfo(messages.AnalyzeRequest())
+        return self.stub.GetAnalyzerInfo(empty_pb2.Empty())
 
-    def judge(self, given: Sequence[Given]) -> list[Said]:
-        """One operation: each resource, then all of them."""
+    def judge(self, given: Sequence[Given], only: Sequence[str] | None = None) -> list[Said]:
+        """One operation: each resource, then all of them. With `only` just the resources of these URNs are sent one by
+        one, which says the same of them: rules for resources see no other."""
         self.stub.ConfigureStack(messages.AnalyzerStackConfigureRequest(stack="test", dry_run=True))
         urns = {each.name: each.urn for each in given}
         stack = messages.AnalyzeStackRequest()
         said: list[Said] = []
         for each in given:
             request = messages.AnalyzeRequest(type=each.type, urn=each.urn, name=each.name)
-            request.properties.CopyFrom(_struct(each.properties))
+            request.properties.CopyFrom(each.struct())
             request.options.ignoreChanges.extend(each.ignored)
-            said += _said(self.stub.Analyze(request), each.urn)
+            if only is None or each.urn in only:
+                said += _said(self.stub.Analyze(request), each.urn)
             resource = stack.resources.add(type=each.type, urn=each.urn, name=each.name)
             resource.properties.CopyFrom(request.properties)
             resource.options.CopyFrom(request.options)
@@ -133,14 +148,8 @@ def _said(response: Any, urn: str) -> list[Said]:
     ]
 
 
-def _struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
-    struct = struct_pb2.Struct()
-    struct.update(properties)
-    return struct
-
-
 @contextmanager
-def running() -> Iterator[Pack]:
+def running() -> Generator[Pack]:
     """The pack, started as `pulumi-analyzer-policy-python` starts it."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:0", "."], cwd=PACK, stdout=subprocess.PIPE, text=True

@@ -237,14 +237,14 @@ CASES = (
         19,
         [Given(eks.ACCESS_POLICY, _ADMIN)],
         [("policyArn", "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy")],
-        [("policyArn", "waits"), ("principalArn", "clean")],
+        [("policyArn", "refused"), ("principalArn", "clean")],
         [("policyArn", "clean")],
     ),
     Case(
         19,
         [Given(eks.ACCESS_ENTRY, {"clusterName": "f", "principalArn": ACCOUNT, "kubernetesGroups": ["readers"]})],
         [("kubernetesGroups", ["readers", "system:masters"])],
-        [("kubernetesGroups", "waits"), ("kubernetesGroups/0", "waits")],
+        [("kubernetesGroups", "refused"), ("kubernetesGroups/0", "refused")],
         [("kubernetesGroups", "clean")],
     ),
     Case(

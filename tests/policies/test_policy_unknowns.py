@@ -1,11 +1,10 @@
 """Random parts of resources made unknown: nothing passes for clean by it, and nothing is wrongly reported."""
 
-import copy
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from analyzer_process import GATE, SENTINELS, Given, Pack, Said, changed
+from analyzer_process import GATE, SENTINELS, Given, Pack, Said, changed, copies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from policy_case import Case
@@ -42,7 +41,7 @@ def _paths(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int,
 
 def _hidden(resources: list[Given], places: list[_Place], marks: list[str]) -> list[Given]:
     """The resources with these places unknown; deeper ones first, so that each is still there."""
-    found = copy.deepcopy(resources)
+    found = copies(resources)
     order = sorted(range(len(places)), key=lambda i: -len(places[i][1]))
     for i in order:
         which, path = places[i]

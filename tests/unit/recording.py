@@ -38,6 +38,8 @@ class Declared:
     """As `dependencies`, told apart where resources of several types have one name."""
     protect: bool = False
     ignored_changes: tuple[str, ...] = ()
+    property_urns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """The resources that an input's value came from, by the input."""
 
 
 @dataclass
@@ -135,6 +137,7 @@ class _Monitor(MockMonitor):
                     dependency_urns=tuple(request.dependencies),
                     protect=request.protect,
                     ignored_changes=tuple(request.ignoreChanges),
+                    property_urns={name: tuple(each.urns) for name, each in request.propertyDependencies.items()},
                 )
             )
         return response
