@@ -52,6 +52,10 @@ def up(session: Session, settings_file: Path | None, bundle: Path | None = None)
         say(f"  {show.summary()}")
         say(f"  {brief(estimate(plan))}")
         outputs = json.loads(cli.checked("stack", "output", "--json", "--show-secrets"))
+        if "url" not in outputs and (repositories := outputs.get("registry_urls")):
+            say(f"The repositories are there, and no fleet yet: {', '.join(sorted(repositories.values()))}.")
+            say("Push the images, write their digests into the settings, and remove fleet.queue.registry.only.")
+            return
         keys = _keys(outputs)
         with place.entrance(outputs) as entrance:
             first_job.wait_until_ready(

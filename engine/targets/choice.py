@@ -7,6 +7,7 @@ from engine import configuration
 from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.targets.docker_host import DockerHost
+from engine.targets.ec2 import Ec2
 from engine.targets.eks import Eks
 from engine.targets.existing_cluster import ExistingCluster
 from engine.targets.target import Target
@@ -19,6 +20,8 @@ def of_settings(session: Session, settings: Mapping[str, Any]) -> Target:
             return Eks(session, settings)
         case "cluster", _:
             return ExistingCluster(session, settings)
+        case ("queue", _) | (_, "ec2"):
+            return Ec2(session, settings)
         case _:
             return DockerHost(session)
 
@@ -33,4 +36,6 @@ def of_stack(session: Session) -> Target:
                     return of_settings(session, settings)
             except UserFacingError:
                 continue  # what is no YAML any more must not keep a fleet from being removed
-    return ExistingCluster(session, {}) if session.state.holds("kubernetes") else DockerHost(session)
+    if session.state.holds("kubernetes"):
+        return ExistingCluster(session, {})
+    return Ec2(session, {}) if session.state.holds("aws") else DockerHost(session)

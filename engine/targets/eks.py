@@ -1,28 +1,22 @@
 """A cluster on EKS that the stack itself makes, as the place of a fleet."""
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from engine import plugins, versions
 from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.images import ensure_base_image
-from engine.plugins import Choice
 from engine.pulumi_cli import PulumiCli
 from engine.report import private_file, say
 from engine.stack_state import StackState
+from engine.targets.aws_account import LOG_IN, aws_engine, require_credentials, require_provider
 from engine.targets.cluster_place import ClusterPlace
 from engine.targets.existing_cluster import PROVIDER_ENVIRONMENT, builds_images, connected
 from engine.targets.kubeconfig import Kubeconfig
 from engine.targets.target import Entrance, LogSelection, Place, Purpose
-
-_LOG_IN = (
-    "Give them as the AWS tools take them (AWS_PROFILE, AWS_ACCESS_KEY_ID, `aws sso login`). `make preview` needs none."
-)
 
 
 class EksPlace:
@@ -124,13 +118,8 @@ class Eks:
 
     def reach(self) -> Place:
         """AWS, by credentials and the official provider; raises UserFacingError before anything is changed."""
-        _require_credentials()
-        chosen = plugins.provide(self._session.paths, "fleet", say, versions.PROVIDERS)
-        if chosen["aws"] is not Choice.OFFICIAL:
-            raise UserFacingError(
-                "Pulumi's official aws provider cannot be had on this machine, and the stand-in makes nothing in AWS.",
-                f"Run this where {plugins.DOWNLOADS} answers. `make preview` works without it.",
-            )
+        require_credentials()
+        require_provider(self._session)
         return EksPlace(self._session, self._stored())
 
     def _stored(self) -> str:
@@ -148,7 +137,7 @@ class Eks:
         if not state.exists():
             return None
         if state.holds("aws"):
-            _require_credentials()
+            require_credentials()
         return EksPlace(self._session, self._stored())
 
     def absent(self) -> str:
@@ -158,7 +147,7 @@ class Eks:
     def forsake(self, state: StackState) -> str:
         """A stack in AWS is never forgotten: what it made would go on costing money."""
         raise UserFacingError(
-            f"{self._session.fleet} has {len(state.resources())} resources in AWS, which are not given up.", _LOG_IN
+            f"{self._session.fleet} has {len(state.resources())} resources in AWS, which are not given up.", LOG_IN
         )
 
     def prepare_images(self, place: Place) -> None:
@@ -169,11 +158,4 @@ class Eks:
 
     def engine(self, purpose: Purpose, state: Path | None = None) -> PulumiCli:
         """Without credentials stand-ins preview; with them the official plugins do everything."""
-        offline = purpose == "preview" and not plugins.aws_credentials_given(os.environ)
-        kind: plugins.Plugins = "stand-ins" if offline else "fleet"
-        return self._session.engine(kind, versions.PROVIDERS, state=state, **PROVIDER_ENVIRONMENT)
-
-
-def _require_credentials() -> None:
-    if not plugins.aws_credentials_given(os.environ):
-        raise UserFacingError("There are no AWS credentials on this machine; nothing was changed.", _LOG_IN)
+        return aws_engine(self._session, purpose, state, **PROVIDER_ENVIRONMENT)

@@ -19,6 +19,7 @@ from engine.stack_state import StackState
 from engine.targets import choice, kubeconfig
 from engine.targets.cluster_client import ClusterClient
 from engine.targets.docker_host import DockerHost
+from engine.targets.ec2 import Ec2
 from engine.targets.eks import Eks
 from engine.targets.existing_cluster import ExistingCluster, builds_images
 from engine.targets.kubeconfig import Kubeconfig
@@ -172,6 +173,9 @@ def test_a_stack_whose_cluster_is_gone_is_forgotten_only_when_forced(
         ({"architecture": "cluster"}, ExistingCluster),
         ({"architecture": "cluster", "target": "existing"}, ExistingCluster),
         ({"architecture": "cluster", "target": "eks"}, Eks),
+        ({"architecture": "vm", "target": "ec2"}, Ec2),
+        ({"architecture": "queue"}, Ec2),
+        ({"architecture": "queue", "target": "ec2"}, Ec2),
     ],
 )
 def test_the_settings_choose_the_target(tmp_path: Path, settings: dict[str, str], kind: type) -> None:
@@ -212,8 +216,9 @@ def test_docker_is_needed_only_where_images_are_built() -> None:
     assert not builds_images({"images": {"imported": {"runtime": "x"}}})
 
 
-def test_eks_without_credentials_is_one_error_before_anything_is_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [Eks, Ec2])
+def test_aws_without_credentials_is_one_error_before_anything_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Eks] | type[Ec2]
 ) -> None:
     """Prevents a deployment that fails after minutes in the provider, and a state of things that were never made."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -221,6 +226,6 @@ def test_eks_without_credentials_is_one_error_before_anything_is_changed(
     monkeypatch.setenv("HOME", str(tmp_path))
     session = Session(Paths(tmp_path / "checkout"), "prod", 0.0)
     with pytest.raises(UserFacingError, match="no AWS credentials on this machine; nothing was changed") as refused:
-        Eks(session, {}).reach()
+        kind(session, {}).reach()
     assert "AWS_PROFILE" in refused.value.remedy
     assert not (tmp_path / "checkout").exists()
