@@ -68,6 +68,7 @@ _FREE_TYPES = frozenset(
         "aws:ec2/flowLog:FlowLog",
         "aws:ec2/internetGateway:InternetGateway",
         "aws:ec2/networkAcl:NetworkAcl",
+        "aws:ec2/networkInterface:NetworkInterface",
         "aws:ec2/route:Route",
         "aws:ec2/routeTable:RouteTable",
         "aws:ec2/routeTableAssociation:RouteTableAssociation",

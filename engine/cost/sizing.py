@@ -61,8 +61,7 @@ def vm(jobs_per_minute: int, region: str) -> Sized | None:
     drawn.add("aws:dlm/lifecyclePolicy:LifecyclePolicy")
     drawn.add("aws:lb/loadBalancer:LoadBalancer")
     drawn.network(nat_gateways=1)
-    drawn.several("aws:kms/key:Key", 1)
-    drawn.several("aws:secretsmanager/secret:Secret", 2)
+    drawn.several("aws:secretsmanager/secret:Secret", 1)
     drawn.several("aws:cloudwatch/logGroup:LogGroup", 2)
     return Sized("vm", f"1 {kind}", estimate(drawn.plan))
 
@@ -75,12 +74,13 @@ def queue(jobs_per_minute: int, region: str) -> Sized:
     drawn.group("on-demand-workers", _WORKER, FLOOR, disk=40)
     drawn.group("spot-workers", _WORKER, hosts - FLOOR, disk=40, spot=True)
     drawn.add("aws:lb/loadBalancer:LoadBalancer")
-    drawn.database("db.m7g.large")
+    drawn.database("db.t4g.medium", 50)
     drawn.several("aws:sqs/queue:Queue", 2)
+    drawn.several("aws:cloudwatch/metricAlarm:MetricAlarm", 3)
     drawn.network(nat_gateways=1)
-    drawn.several("aws:kms/key:Key", 3)
+    drawn.several("aws:kms/key:Key", 1)
     drawn.several("aws:secretsmanager/secret:Secret", 2)
-    drawn.several("aws:cloudwatch/logGroup:LogGroup", 4)
+    drawn.several("aws:cloudwatch/logGroup:LogGroup", 5)
     return Sized("queue", _in_words(_WORKER, hosts), estimate(drawn.plan))
 
 
@@ -92,7 +92,7 @@ def cluster(jobs_per_minute: int, region: str) -> Sized:
     drawn.nodes("system", "m7i.xlarge", 3)
     drawn.nodes("untrusted", _NODE, FLOOR)
     drawn.nodes("untrusted-spot", _NODE, hosts - FLOOR, spot=True)
-    drawn.database("db.m7g.large")
+    drawn.database("db.m7g.large", 100)
     drawn.add("aws:efs/fileSystem:FileSystem")
     drawn.add("aws:efs/backupPolicy:BackupPolicy")
     drawn.network(nat_gateways=_ZONES)
@@ -155,8 +155,10 @@ class _Drawing:
             labels={} if name == "system" else {"agent-fleet.io/untrusted": "true"},
         )
 
-    def database(self, kind: str) -> None:
-        self.add("aws:rds/instance:Instance", instanceClass=kind, allocatedStorage=100, engine="postgres", multiAz=True)
+    def database(self, kind: str, gibibytes: int) -> None:
+        self.add(
+            "aws:rds/instance:Instance", instanceClass=kind, allocatedStorage=gibibytes, engine="postgres", multiAz=True
+        )
 
     def network(self, *, nat_gateways: int) -> None:
         self.several("aws:ec2/natGateway:NatGateway", nat_gateways)

@@ -17,7 +17,7 @@ from engine.cost.statement import brief, statement
 from engine.standins.sdk_types import resource_type
 from engine.standins.values import UNKNOWN
 
-IN_AN_ACCOUNT = ("prod",)
+IN_AN_ACCOUNT = ("dev", "staging", "prod")
 
 
 @pytest.mark.parametrize("stack", IN_AN_ACCOUNT)
@@ -103,6 +103,14 @@ def test_the_sized_cluster_costs_what_the_shipped_one_does() -> None:
     drawn = sizing.cluster(1, "eu-west-1")
     kept = drawn.estimate.usd_at_rest - sizing.FLOOR * _node_with_disk()
     assert kept == pytest.approx(without_sandboxes(shipped("prod")), rel=0.1)
+
+
+@pytest.mark.parametrize(("stack", "architecture"), [("dev", "vm"), ("staging", "queue")])
+def test_the_sized_hosts_cost_what_the_shipped_stacks_do(stack: str, architecture: str) -> None:
+    """Prevents the same of the other two, whose smallest sizes are what the stacks have at rest."""
+    drawn = sizing.ARCHITECTURES[architecture](1, "eu-west-1")
+    assert drawn is not None
+    assert drawn.estimate.usd_at_rest == pytest.approx(estimate(shipped(stack)).usd_at_rest, rel=0.1)
 
 
 def _node_with_disk() -> float:
