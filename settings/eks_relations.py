@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from settings.capacity import pods
 from settings.component_tables import component_module
+from settings.host_relations import zone_violations
 from settings.model import Settings
 from settings.violation import Violation
 
@@ -46,14 +47,7 @@ def ending_support(settings: Settings, today: date) -> str | None:
 def network_violations(settings: Settings) -> Iterator[Violation]:
     """Address ranges that are too small or overlap, and zones of another region."""
     aws = settings.aws
-    for number, zone in enumerate(aws.zones):
-        if zone[:-1] != aws.region:
-            yield Violation(
-                f"aws.zones[{number}]",
-                f'given "{zone}", which is not in fleet.aws.region, {aws.region}: allowed are zones such as '
-                f"{aws.region}a",
-                ("aws.region", "aws.zones"),
-            )
+    yield from zone_violations(settings)
     vpc, services = ipaddress.IPv4Network(aws.cidr), ipaddress.IPv4Network(aws.service_cidr)
     if not services.is_private or not _LARGEST_SERVICE_PREFIX <= services.prefixlen <= _SMALLEST_SERVICE_PREFIX:
         yield Violation(

@@ -15,6 +15,7 @@ def host_violations(settings: Settings) -> Iterator[Violation]:
     """Everything about vm on EC2 that no single key shows."""
     yield from entrance_violations(settings)
     yield from zone_violations(settings)
+    yield from address_violations(settings)
     yield from _registry_violations(settings)
     yield from _instance_type_violations(settings)
     if settings.doorbell.kind != "postgres":
@@ -89,7 +90,7 @@ def entrance_violations(settings: Settings) -> Iterator[Violation]:
 
 
 def zone_violations(settings: Settings) -> Iterator[Violation]:
-    """Zones of another region, and addresses that cannot be divided over them."""
+    """Zones of another region."""
     aws = settings.aws
     for number, zone in enumerate(aws.zones):
         if zone[:-1] != aws.region:
@@ -99,8 +100,12 @@ def zone_violations(settings: Settings) -> Iterator[Violation]:
                 f"{aws.region}a",
                 ("aws.region", "aws.zones"),
             )
+
+
+def address_violations(settings: Settings) -> Iterator[Violation]:
+    """Addresses that cannot be divided over the zones."""
     try:
-        component_module("aws/subnets").plan_subnets(aws.cidr, len(aws.zones))
+        component_module("aws/subnets").plan_subnets(settings.aws.cidr, len(settings.aws.zones))
     except ValueError as error:
         yield Violation("aws.cidr", str(error).removeprefix("cidr: ").rstrip("."), ("aws.zones",))
 

@@ -18,7 +18,13 @@ from settings.eks_relations import (
     queue_violations,
     version_violations,
 )
-from settings.host_relations import entrance_notices, entrance_violations, host_violations, zone_violations
+from settings.host_relations import (
+    address_violations,
+    entrance_notices,
+    entrance_violations,
+    host_violations,
+    zone_violations,
+)
 from settings.memory_relations import memory_violations
 from settings.model import Settings
 from settings.queue_relations import queue_architecture_notices, queue_architecture_violations
@@ -129,7 +135,7 @@ _CLUSTER = (
     database_violations,
 )
 _EKS = (network_violations, node_violations, queue_violations)
-_QUEUE = (entrance_violations, zone_violations, queue_violations, queue_architecture_violations)
+_QUEUE = (entrance_violations, zone_violations, address_violations, queue_violations, queue_architecture_violations)
 
 
 def contradictions(settings: Settings, today: date) -> Iterator[Violation]:
