@@ -10,7 +10,7 @@ from policy_cases import BY_NUMBER
 from policy_mutations import ADDITIONS, MUTATIONS, Addition, Mutation
 from shipped_stacks import CONFIGURATION, shipped
 
-STACKS = ("prod", "local-cluster", "local")
+STACKS = ("prod", "staging", "dev", "local-cluster", "local")
 # Rules about what another resource lacks report that other one.
 _REPORTED_ELSEWHERE = {30: None, 35: "*FileSystem", 58: "*Namespace", 59: "*Namespace"}
 

@@ -152,6 +152,8 @@ class LoadBalancer(pulumi.ComponentResource):
             tags={**own_tags, "Name": f"{name}-load-balancer"},
             opts=options,
         )
+        # Whoever reviews what is open to the world, or a policy that does, finds it declared on the rule itself.
+        declared = {} if args["internal"] else {"agent-fleet:public": "true"}
         for cidr in args["client_cidrs"]:
             aws.vpc.SecurityGroupIngressRule(
                 f"{name}-clients-{cidr}",
@@ -161,7 +163,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 from_port=HTTPS_PORT,
                 to_port=HTTPS_PORT,
                 cidr_ipv4=cidr,
-                tags=own_tags,
+                tags={**own_tags, **declared},
                 opts=options,
             )
         aws.vpc.SecurityGroupEgressRule(
