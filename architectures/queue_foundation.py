@@ -50,8 +50,8 @@ def stand_on_aws(fleet: str, settings: Settings, on_aws: pulumi.ResourceOptions)
         worker_firewall=workers,
         database=database,
         balancer=balancer,
-        # Renaming it makes a new key and revokes the old one.
-        api_key=make_api_key(fleet, BOOTSTRAP_TENANT, balancer),
+        # Renaming it, or giving it a parent, makes a new key and revokes the old one; vm has the same.
+        api_key=make_api_key(fleet, BOOTSTRAP_TENANT, None),
         ways=[each.reach("database", DATABASE_PORT, database.security_group_id) for each in (api, workers)],
     )
 

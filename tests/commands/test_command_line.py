@@ -116,13 +116,29 @@ def test_prod_is_not_deployed_without_credentials(tmp_path: Path) -> None:
     assert not (_CHECKOUT / ".fleet" / "state" / ".pulumi" / "stacks" / "agent-fleet" / "prod.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("stack", "wanted"),
+    [("dev", ("DockerHost", "LoadBalancer")), ("staging", ("WorkerGroup", "ApiGroup", "JobQueue", "ManagedDatabase"))],
+)
+def test_a_stack_on_ec2_is_previewed_whole_without_credentials(
+    tmp_path: Path, stack: str, wanted: tuple[str, ...]
+) -> None:
+    """Prevents a plan that only those can read who could also carry it out."""
+    code, output = _engine("preview", f"--stack={stack}", **_without_credentials(tmp_path))
+    assert code == 0, output
+    assert "Stand-ins, not Pulumi's own plugins, serve" in output
+    for component in wanted:
+        assert f"+ create       {component} " in output
+
+
 @pytest.mark.parametrize("stack", ["dev", "staging"])
-def test_an_architecture_of_a_later_version_is_refused_in_one_message(stack: str) -> None:
-    """Prevents a half previewed cloud stack that looks as if it could be deployed; needs no credentials."""
-    code, output = _engine("preview", f"--stack={stack}")
-    assert code == 1
-    assert "not deployable in this version" in output
+def test_a_stack_on_ec2_is_not_deployed_without_credentials(tmp_path: Path, stack: str) -> None:
+    """Prevents a state full of things that a stand-in says it has made."""
+    code, output = _engine("up", f"--stack={stack}", **_without_credentials(tmp_path))
+    assert code == 1, output
+    assert "There are no AWS credentials on this machine" in output
     assert "Traceback" not in output
+    assert not (_CHECKOUT / ".fleet" / "state" / ".pulumi" / "stacks" / "agent-fleet" / f"{stack}.json").exists()
 
 
 def _command(error: BaseException) -> click.Command:
