@@ -239,6 +239,7 @@ def test_the_user_data_writes_every_unit_and_starts_them_at_this_boot_and_every_
     assert commands[-1] == ["systemctl", "start", "--no-block", "agent-fleet.target"]
     assert "agent-fleet-clean-up.timer" in enabled
     assert cloud_config["ssh_pwauth"] is False
+    assert ["systemctl", "mask", "--now", "sshd.service"] in commands
 
 
 def test_a_large_plan_is_compressed_and_the_same_each_time() -> None:

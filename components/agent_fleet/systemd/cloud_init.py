@@ -23,11 +23,12 @@ def render(plan: HostPlan) -> str:
         for each in plan.units
     ]
     document: dict[str, Any] = {
-        # Nobody logs in: who must be there comes by Session Manager.
         "ssh_pwauth": False,
         "disable_root": True,
         "write_files": files,
         "runcmd": [
+            # Nobody logs in: who must be there comes by Session Manager.
+            ["systemctl", "mask", "--now", "sshd.service"],
             ["systemctl", "daemon-reload"],
             ["systemctl", "enable", "--now", "docker.service"],
             *[list(each) for each in plan.commands],
