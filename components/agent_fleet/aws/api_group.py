@@ -11,6 +11,9 @@ from agent_fleet.aws.host_template import declare_host_template
 from agent_fleet.aws.resource_tags import tags
 from agent_fleet.aws.worker_group_args import HostArgs
 
+GRACE_SECONDS = 600
+"""How long a new host may take until it answers."""
+
 
 class ApiGroupArgs(TypedDict):
     """Which hosts, how many, and what sends requests to them."""
@@ -72,11 +75,11 @@ class ApiGroup(pulumi.ComponentResource):
             ),
             target_group_arns=[args["target_group_arn"]],
             health_check_type="ELB",
-            # Docker, images and the database's tables come first.
-            health_check_grace_period=args["warm_up_seconds"],
+            # Docker, images and the database's tables come first, and a host that is replaced before has to begin anew.
+            health_check_grace_period=GRACE_SECONDS,
             default_instance_warmup=args["warm_up_seconds"],
             enabled_metrics=METRICS,
-            instance_refresh=refresh(args["warm_up_seconds"]),
+            instance_refresh=refresh(args["host"], args["warm_up_seconds"]),
             termination_policies=["OldestLaunchTemplate", "OldestInstance"],
             # An update is done when the API answers.
             min_elb_capacity=args["minimum"],

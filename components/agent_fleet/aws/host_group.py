@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
+from agent_fleet.aws.worker_group_args import HostArgs
+
 METRICS = (
     aws.autoscaling.Metric.GROUP_DESIRED_CAPACITY,
     aws.autoscaling.Metric.GROUP_IN_SERVICE_INSTANCES,
@@ -35,17 +37,20 @@ def drain_hook(drain_seconds: int) -> aws.autoscaling.GroupInitialLifecycleHookA
     )
 
 
-def refresh(warm_up_seconds: pulumi.Input[int]) -> aws.autoscaling.GroupInstanceRefreshArgs:
-    """Replace hosts when the launch template changes: new ones first, and back again if these do not start."""
+def refresh(host: HostArgs, warm_up_seconds: pulumi.Input[int]) -> aws.autoscaling.GroupInstanceRefreshArgs:
+    """Replace hosts when the launch template changes: new ones first, and no old one goes before they are there.
+
+    It goes back by itself to the old template if the new hosts do not start, where the machine image has a fixed id:
+    with the newest of the day, AWS knows none to go back to.
+    """
     return aws.autoscaling.GroupInstanceRefreshArgs(
         strategy="Rolling",
         preferences=aws.autoscaling.GroupInstanceRefreshPreferencesArgs(
             min_healthy_percentage=100,
             max_healthy_percentage=MOST_HEALTHY_PERCENT,
             instance_warmup=pulumi.Output.from_input(warm_up_seconds).apply(lambda seconds: str(int(seconds))),
-            auto_rollback=True,
-            # A host that has the template already is left alone.
-            skip_matching=True,
+            # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RollbackInstanceRefresh.html
+            auto_rollback="machine_image" in host,
         ),
     )
 

@@ -103,7 +103,7 @@ class WorkerGroup(pulumi.ComponentResource):
             "health_check_type": "EC2",
             "enabled_metrics": METRICS,
             "initial_lifecycle_hooks": [drain_hook(args["drain_seconds"])],
-            "instance_refresh": refresh(args["warm_up_seconds"]),
+            "instance_refresh": refresh(args["host"], args["warm_up_seconds"]),
             # Old templates first; then the oldest host, which has had the longest time without updates.
             "termination_policies": ["OldestLaunchTemplate", "OldestInstance"],
             # Spot hosts come when there are some: no update waits for AWS's spare capacity.
