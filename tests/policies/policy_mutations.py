@@ -76,7 +76,8 @@ _FEDERATED = _json(
         "Principal": {"Federated": "arn:aws:iam::123456789012:oidc-provider/x"},
     }
 )
-ADDITIONS = tuple(Addition(rule) for rule in (1, 2, 3, 5, 6, 26, 27, 33, 34, 37, 38, 39, 40, 62))
+_OPEN_QUEUE = _json(allow("sqs:SendMessage", _QUEUE, Principal="*"))
+ADDITIONS = tuple(Addition(rule) for rule in (1, 2, 3, 5, 6, 33, 34, 40, 62))
 MUTATIONS = (
     Mutation(7, eks.CLUSTER, "*", "vpcConfig/endpointPublicAccess", True, also=(8,)),
     Mutation(8, eks.CLUSTER, "*", "vpcConfig/endpointPublicAccess", ..., also=(7,)),
@@ -97,6 +98,8 @@ MUTATIONS = (
     Mutation(23, compute.LAUNCH_TEMPLATE, "*-system", "blockDeviceMappings/0/ebs/encrypted", "false"),
     Mutation(24, compute.LAUNCH_TEMPLATE, "*-system", "networkInterfaces", [{"associatePublicIpAddress": "true"}]),
     Mutation(25, compute.LAUNCH_TEMPLATE, "*-system", "userData", "export DATABASE_PASSWORD=correct-horse"),
+    Mutation(26, compute.INSTANCE, "*", "userData", "export DATABASE_PASSWORD=correct-horse", stack="dev"),
+    Mutation(27, compute.GROUP, "*", "launchConfiguration", "old", stack="staging"),
     Mutation(28, eks.NODE_GROUP, "*-untrusted-spot", "scalingConfig/maxSize", 5000),
     Mutation(29, groups.INGRESS_RULE, "*-control-plane-from-client-0", "cidrIpv4", "0.0.0.0/0"),
     Mutation(30, groups.EGRESS_RULE, "*-untrusted-*", "cidrIpv4", "0.0.0.0/0"),
@@ -104,11 +107,20 @@ MUTATIONS = (
     Mutation(32, storage.FILE_SYSTEM, "*", "kmsKeyId", ...),
     Mutation(35, storage.FILE_SYSTEM_POLICY, "*", "policy", _json(allow("elasticfilesystem:ClientMount"))),
     Mutation(36, storage.STORAGE_CLASS, "*", "reclaimPolicy", "Delete"),
+    Mutation(37, messaging.QUEUE, "*-jobs", "sqsManagedSseEnabled", ..., stack="staging"),
+    Mutation(38, messaging.QUEUE, "*-jobs", "redrivePolicy", ..., stack="staging"),
+    Mutation(39, messaging.QUEUE_POLICY, "*-jobs", "policy", _OPEN_QUEUE, stack="staging"),
     Mutation(41, messaging.KEY, "*", "enableKeyRotation", ...),
     Mutation(42, messaging.LOG_GROUP, "*", "retentionInDays", ...),
     Mutation(43, iam.ROLE_POLICY, _WORKER, "policy", _json(allow("*", _QUEUE))),
-    Mutation(44, iam.ROLE_POLICY, _WORKER, "policy", _json(allow("s3:GetObject"))),
-    Mutation(45, iam.ROLE_POLICY, _WORKER, "policy", _json(allow("iam:PassRole", "arn:aws:iam::123456789012:role/*"))),
+    Mutation(44, iam.ROLE_POLICY, "payments-testing", "policy", _json(allow("s3:GetObject"))),
+    Mutation(
+        45,
+        iam.ROLE_POLICY,
+        "payments-security",
+        "policy",
+        _json(allow("iam:PassRole", "arn:aws:iam::123456789012:role/*")),
+    ),
     Mutation(46, iam.ROLE, _WORKER, "assumeRolePolicy", _FEDERATED),
     Mutation(47, iam.ROLE_ATTACHMENT, "*", "policyArn", "arn:aws:iam::aws:policy/AdministratorAccess"),
     Mutation(49, pods.DEPLOYMENT, _SANDBOX, f"{_CONTAINER}/securityContext/privileged", True),
