@@ -41,10 +41,12 @@ def violations(stack: StackProgram, *arguments: str) -> tuple[int, list[dict[str
 
 
 def shipped(stack: StackProgram, name: str, run: str) -> None:
-    """Make the stack that of a shipped settings file."""
+    """Make the stack that of a shipped settings file, and its name too: exceptions name stacks."""
+    stack.environment["PULUMI_STACK"] = name
+    stack.run("stack", "init", name).succeeded()
     folders = [str(PROJECT / each) for each in (".", "policies", "tests/policies", "tests/unit")]
     stack.write(SHIPPED % {"folders": folders, "run": run})
-    file = stack.folder / "Pulumi.test.yaml"
+    file = stack.folder / f"Pulumi.{name}.yaml"
     given = yaml.safe_load((PROJECT / f"Pulumi.{name}.yaml").read_text(encoding="utf-8"))
     kept = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
     file.write_text(yaml.safe_dump({**kept, **given}))
