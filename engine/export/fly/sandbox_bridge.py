@@ -26,6 +26,9 @@ def isolated(scratch_bytes: int, processes: int) -> list[str]:
     steps = (
         # Over what is there, and gone with the mount namespace.
         "if [ -e /.fly ]; then mount -t tmpfs -o ro,size=4k tmpfs /.fly; fi",
+        # The old one shows the network that the job has not. What counts the job's memory is there again, if it was.
+        "mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys",
+        "mount -t cgroup2 -o ro,nosuid,nodev,noexec cgroup2 /sys/fs/cgroup || true",
         f"mount -t tmpfs -o nosuid,nodev,mode=0700,{user},size={scratch_bytes} tmpfs /job",
         f"mount -t tmpfs -o nosuid,nodev,mode=1777,size={max(scratch_bytes // 4, 1 << 20)} tmpfs /tmp",
         "mount -o remount,bind,ro /",
