@@ -39,6 +39,9 @@ _HEX_IDS = {
 
 _ARNS = {
     "autoscaling/group": "autoscaling:{region}:{account}:autoScalingGroup:{uuid}:autoScalingGroupName/{name}",
+    "autoscaling/policy": (
+        "autoscaling:{region}:{account}:scalingPolicy:{uuid}:autoScalingGroupName/{autoscalingGroupName}:policyName/{name}"
+    ),
     "cloudwatch/eventRule": "events:{region}:{account}:rule/{name}",
     "cloudwatch/logGroup": "logs:{region}:{account}:log-group:{name}",
     "cloudwatch/metricAlarm": "cloudwatch:{region}:{account}:alarm:{name}",
