@@ -3,6 +3,7 @@
 from agent_fleet_policies import (
     compute,
     eks,
+    eks_access,
     iam,
     kubernetes_namespaces,
     kubernetes_others,
@@ -17,6 +18,7 @@ from agent_fleet_policies.rule import Rule
 MODULES = (
     registry,
     eks,
+    eks_access,
     compute,
     security_groups,
     storage,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent_fleet_policies import compute, eks, iam, messaging, pods, storage
+from agent_fleet_policies import compute, eks, eks_access, iam, messaging, pods, storage
 from agent_fleet_policies import kubernetes_namespaces as namespaces
 from agent_fleet_policies import kubernetes_others as others
 from agent_fleet_policies import security_groups as groups
@@ -91,8 +91,8 @@ MUTATIONS = (
     Mutation(16, eks.NODE_GROUP, "*", "launchTemplate", ...),
     Mutation(17, eks.NODE_GROUP, "*-untrusted", "taints", ...),
     Mutation(18, eks.ADDON, "*vpc-cni", "configurationValues", "{}"),
-    Mutation(19, eks.ACCESS_POLICY, "*", "principalArn", "arn:aws:iam::123456789012:role/anybody"),
-    Mutation(20, eks.POD_IDENTITY, _WORKER, "serviceAccount", "default"),
+    Mutation(19, eks_access.ACCESS_POLICY, "*", "principalArn", "arn:aws:iam::123456789012:role/anybody"),
+    Mutation(20, eks_access.POD_IDENTITY, _WORKER, "serviceAccount", "default"),
     Mutation(21, compute.LAUNCH_TEMPLATE, "*-untrusted", "metadataOptions/httpTokens", "optional"),
     Mutation(22, compute.LAUNCH_TEMPLATE, "*-untrusted", "metadataOptions/httpPutResponseHopLimit", 2),
     Mutation(23, compute.LAUNCH_TEMPLATE, "*-system", "blockDeviceMappings/0/ebs/encrypted", "false"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 import pytest
-from agent_fleet_policies import eks, messaging, storage
+from agent_fleet_policies import eks, eks_access, messaging, storage
 from analyzer_process import ADVISORY, GATE, MANDATORY, UNKNOWN, Given, Pack, Said, secret
 
 GROUP = Given(messaging.LOG_GROUP, {"name": "fleet"}, "logs")
@@ -38,7 +38,7 @@ def test_a_rule_can_be_advisory_or_off(pack: Pack, level: str, wanted: dict[str,
 def test_options_of_a_rule_decide_what_is_allowed(pack: Pack) -> None:
     """A list of registries, versions or principals that is built in fits one team."""
     admin = Given(
-        eks.ACCESS_POLICY,
+        eks_access.ACCESS_POLICY,
         {"principalArn": "arn:aws:iam::1:role/platform-a", "policyArn": "x/AmazonEKSClusterAdminPolicy"},
     )
     assert policies(pack.judge([admin])) == {"eks-listed-admins": MANDATORY}
