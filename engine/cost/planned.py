@@ -1,5 +1,6 @@
 """What a stack will consist of, read from the events of a preview or an update."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -30,16 +31,13 @@ class Planned:
     def number(self, *path: str) -> float | None:
         """A number; one that is written as a text counts too."""
         found = self._at(path)
-        if isinstance(found, bool):
+        if isinstance(found, bool) or not isinstance(found, int | float | str):
             return None
-        if isinstance(found, int | float):
-            return float(found)
-        if isinstance(found, str):
-            try:
-                return float(found)
-            except ValueError:
-                return None
-        return None
+        try:
+            number = float(found)
+        except (ValueError, OverflowError):
+            return None
+        return number if math.isfinite(number) else None
 
     def truth(self, *path: str) -> bool | None:
         """A truth value; the texts `true` and `false` count too."""
@@ -118,5 +116,17 @@ class Plan:
         return [each for each in self.resources.values() if each.type == kind]
 
 
+class _Unreadable(dict[str, Any]):
+    """Inputs of which nothing is known: every one is as good as unknown."""
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        del key, default
+        return values.UNKNOWN
+
+
 def _decoded(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return values.decode(json_format.ParseDict(dict(inputs), struct_pb2.Struct()))
+    try:
+        return values.decode(json_format.ParseDict(dict(inputs), struct_pb2.Struct()))
+    except (json_format.ParseError, ValueError, TypeError, RecursionError):
+        # This listens to updates too, and no estimate is worth an update that ends half-way.
+        return _Unreadable()

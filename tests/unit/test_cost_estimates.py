@@ -1,14 +1,19 @@
 """What a plan costs: the arithmetic of each kind of resource, and that nothing is left out in silence."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from cost_plans import LATER, event, plan
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as some
 
 from engine.cost.estimate import Estimate, estimate
 from engine.cost.planned import Plan
 from engine.cost.price_table import price_table
+from engine.cost.rules import RULES
 
 HOURS = 730
 INSTANCE = "aws:ec2/instance:Instance"
@@ -153,6 +158,50 @@ def test_a_plan_is_what_there_will_be() -> None:
     found.event(event(INSTANCE, "kept", {"instanceType": "m7i.xlarge"}, op="create-replacement"))
     found.event(event(INSTANCE, "kept", {"instanceType": "m7i.large"}, op="delete-replaced"))
     assert [each.what for each in estimate(found).parts] == ["m7i.xlarge, on demand"]
+
+
+def test_inputs_that_cannot_be_read_do_not_end_an_update() -> None:
+    """Prevents an estimate that takes the engine down while it deploys."""
+    # Half a character, which JSON can write and the engine's own messages cannot.
+    unreadable = {"instanceType": "m7i.large", "name": "\ud800"}
+    found = plan((INSTANCE, "host", unreadable), ("aws:kms/key:Key", "key", {}))
+    assert [each.type for each in estimate(found).not_estimated] == [INSTANCE]
+
+
+JUNK = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(max_size=8),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@limits(deadline=None, max_examples=150)
+@given(some.data())
+def test_no_input_of_any_kind_breaks_an_estimate(data: some.DataObject) -> None:
+    """Prevents the same for what no provider sends today."""
+    kind = data.draw(some.sampled_from(sorted(RULES)))
+    names = some.sampled_from(
+        [
+            "instanceType",
+            "minSize",
+            "maxSize",
+            "mixedInstancesPolicy",
+            "scalingConfig",
+            "instanceTypes",
+            "size",
+            "warmPool",
+            "tags",
+            "allocatedStorage",
+            "instanceClass",
+            "nodeType",
+            "numCacheClusters",
+            "subnetIds",
+            "launchTemplate",
+            "blockDeviceMappings",
+        ]
+    )
+    found = estimate(plan((kind, "one", data.draw(some.dictionaries(names, JUNK, max_size=6)))))
+    assert math.isfinite(found.usd_at_most)
 
 
 def test_jobs_cost_requests_and_logs_until_more_hosts_are_needed() -> None:
