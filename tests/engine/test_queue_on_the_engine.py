@@ -78,12 +78,6 @@ def test_staging_lives_on_the_engine_and_a_change_touches_what_it_must(stack: St
     touched = {kind for kind in ("LaunchTemplate", "Group") if re.search(rf"aws:\w+:{kind} .*update", outcome.text)}
     assert touched == {"LaunchTemplate", "Group"}
 
-    # More spot hosts is one group.
-    limits = {"max_concurrent_agents": 400}
-    spot = {"instance_types": ["m7i.large", "m6i.large", "m6a.large", "m5.large", "m7a.large"], "maximum": 80}
-    write(stack, settings("staging", images=images("a"), limits=limits, queue={"spot": spot}))
-    assert stack.preview().succeeded().changes == {"to update": 1, "unchanged": created - 1}
-
     # Another doorbell makes the one and removes the other; jobs are in neither.
     write(stack, settings("staging", images=images("a"), doorbell={"kind": "redis"}))
     outcome = stack.preview().succeeded()
