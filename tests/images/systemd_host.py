@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import tarfile
 import uuid
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ from containers import wait_for
 from docker import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
-from docker.types import Mount
 from image_builds import build
 
 from images.base.ensure import TAG
@@ -36,7 +36,8 @@ RUN --mount=type=secret,id=ca if [ -s /run/secrets/ca ]; then export PIP_CERT=/r
 RUN systemctl mask systemd-networkd.service systemd-networkd-wait-online.service systemd-resolved.service \\
     getty.target console-getty.service systemd-udev-trigger.service systemd-logind.service \\
     && systemctl disable docker-registry.service docker.service docker.socket \\
-    && echo 'datasource_list: [NoCloud]' >/etc/cloud/cloud.cfg.d/90_test.cfg \\
+    && printf '%s\\n' 'datasource_list: [NoCloud]' 'locale: C.UTF-8' 'ssh_genkeytypes: []' \\
+    >/etc/cloud/cloud.cfg.d/90_test.cfg \\
     && mkdir -p /var/lib/cloud/seed/nocloud
 STOPSIGNAL SIGRTMIN+3
 ENTRYPOINT ["/sbin/init"]
@@ -65,20 +66,18 @@ class SystemdHost:
         environment: Mapping[str, str],
     ) -> None:
         """Make it and boot it. `device` is the machine's own, and `registry` the folder of a registry's images."""
-        self._container: Container = daemon.containers.create(
-            image,
-            name=f"{name}-{uuid.uuid4().hex[:6]}",
-            cgroupns="host",
-            cap_add=list(_CAPABILITIES),
-            security_opt=["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
-            tmpfs={"/run": "exec", "/run/lock": "", "/tmp": "exec"},
-            devices=[f"{device}:{DEVICE}:rwm"],
-            mounts=[
-                Mount("/sys/fs/cgroup", "/sys/fs/cgroup", type="bind"),
-                Mount("/srv/registry", str(registry), type="bind", read_only=True),
-                Mount("/var/lib/docker", None),
-            ],
-        )
+        # By the command line: the library does not know `systempaths`.
+        command = [
+            *("docker", "create", "--name", f"{name}-{uuid.uuid4().hex[:6]}", "--cgroupns", "host"),
+            *(f"--cap-add={each}" for each in _CAPABILITIES),
+            *(f"--security-opt={each}=unconfined" for each in ("seccomp", "apparmor", "systempaths")),
+            *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"),
+            *("--device", f"{device}:{DEVICE}", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
+            *("--volume", f"{registry}:/srv/registry:ro", "--volume", "/var/lib/docker", image),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        self._container: Container = daemon.containers.get(done.stdout.strip())
         settings = "".join(f'"{key}={value}" ' for key, value in environment.items())
         self._write(
             {
@@ -110,7 +109,8 @@ class SystemdHost:
 
     def active(self, *units: str) -> bool:
         """Whether all these units have started."""
-        return self.run("systemctl", "is-active", *units)[0] == 0
+        # Its exit code is of any of them.
+        return self.run("systemctl", "is-active", *units)[1].split() == ["active"] * len(units)
 
     def wait(self, *units: str, seconds: float) -> None:
         """Wait until they have; fail with what the host says."""

@@ -102,7 +102,7 @@ def _options(workload: Workload, fleet: str, region: str, log_group: str | None)
         ("--network", _network(workload)),
         *((("--read-only",),) if hardening.read_only_root else ()),
         *(("--cap-drop", capability) for capability in hardening.dropped_capabilities),
-        *(() if hardening.privilege_escalation_allowed else (("--security-opt", "no-new-privileges:true"),)),
+        *(() if hardening.privilege_escalation_allowed else (("--security-opt", "no-new-privileges=true"),)),
         ("--memory", f"{int(str(resources.memory_mebibytes))}m"),
         ("--memory-swap", f"{int(str(resources.memory_mebibytes))}m"),
         ("--cpus", f"{resources.cpus:g}"),
