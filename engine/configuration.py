@@ -16,7 +16,7 @@ KEY = "agent-fleet:fleet"
 _CHECK_SECONDS = 60
 
 
-def _seal(path: Path) -> dict[str, str]:
+def seal(path: Path) -> dict[str, str]:
     """What the engine wrote down of how the stack's secrets are encrypted: by a key elsewhere, or the passphrase."""
     try:
         document = yaml.safe_load(path.read_text())
@@ -87,8 +87,8 @@ def copy(paths: Paths, stack: str, given: Path | None = None) -> Path:
     tracked = source(paths, stack, given)
     target = paths.configuration(stack)
     text = tracked.read_text()
-    if not _seal(tracked):
-        text = "\n".join([text.rstrip(), *(f"{name}: {value}" for name, value in _seal(target).items())]) + "\n"
+    if not seal(tracked):
+        text = "\n".join([text.rstrip(), *(f"{name}: {value}" for name, value in seal(target).items())]) + "\n"
     private_file(target, text)
     project(paths)
     return target

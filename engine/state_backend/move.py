@@ -1,6 +1,7 @@
 """Moves a stack from the state beside the project into the bucket, its secrets from the passphrase to the key."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from engine.report import Report, private_file
 from engine.stack_state import StackState
 from engine.state_backend.location import StateLocation
 from engine.state_backend.remote_state import RemoteState
+
+_BY_A_KEY = "cloud"
 
 
 def at(cli: PulumiCli, location: StateLocation) -> PulumiCli:
@@ -49,8 +52,19 @@ def move(cli: PulumiCli, local: StackState, location: StateLocation, report: Rep
         return
     before = _resources(exported)
     if not remote.resources() and before:
-        there.checked("stack", "import", given=exported)
-    after = _resources(there.checked("stack", "export"))
+        seal = configuration.seal(paths.configuration(stack))
+        if "encryptedkey" not in seal:
+            # Entered by a run that was cut off, or by another checkout.
+            there.checked("stack", "change-secrets-provider", location.secrets_provider)
+            seal = configuration.seal(paths.configuration(stack))
+        there.checked("stack", "import", given=_resealed(exported, seal))
+    arrived = there.checked("stack", "export")
+    after, sealed = _resources(arrived), json.loads(arrived)["deployment"].get("secrets_providers") or {}
+    if before and sealed.get("type") != _BY_A_KEY:
+        raise UserFacingError(
+            f"The secrets of the stack {stack} in {location.bucket} are not under {location.alias}.",
+            "Nothing was removed here. Run the command again.",
+        )
     if after != before:
         raise UserFacingError(
             f"The bucket's copy of the stack {stack} has {len(after)} resources, and the state here {len(before)}.",
@@ -73,6 +87,14 @@ def _refuse_two_states(stack: str, local: StackState, remote: StackState, locati
             f"({len(there)}); {len(here - there)} resources are only in the one here.",
             "Nothing was changed. Decide which one is right (docs/state.md, Two states), and remove the other.",
         )
+
+
+def _resealed(exported: str, seal: Mapping[str, str]) -> str:
+    """The export under the key that the new stack was entered with, instead of the passphrase."""
+    document: Any = json.loads(exported)
+    state = {"url": seal["secretsprovider"], "encryptedkey": seal["encryptedkey"]}
+    document["deployment"]["secrets_providers"] = {"type": _BY_A_KEY, "state": state}
+    return json.dumps(document)
 
 
 def _resources(exported: str) -> list[str]:
