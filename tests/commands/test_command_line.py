@@ -118,7 +118,7 @@ def test_prod_is_not_deployed_without_credentials(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stack", "wanted"),
-    [("dev", ("DockerHost", "LoadBalancer")), ("staging", ("WorkerGroup", "ApiGroup", "JobQueue", "ManagedDatabase"))],
+    [("dev", ("Instance", "LoadBalancer")), ("staging", ("Group", "Queue", "LoadBalancer", "MetricAlarm"))],
 )
 def test_a_stack_on_ec2_is_previewed_whole_without_credentials(
     tmp_path: Path, stack: str, wanted: tuple[str, ...]
@@ -127,8 +127,9 @@ def test_a_stack_on_ec2_is_previewed_whole_without_credentials(
     code, output = _engine("preview", f"--stack={stack}", **_without_credentials(tmp_path))
     assert code == 0, output
     assert "Stand-ins, not Pulumi's own plugins, serve" in output
-    for component in wanted:
-        assert f"+ create       {component} " in output
+    for kind in wanted:
+        assert f"+ create       {kind} agent-fleet-{stack}" in output
+    assert "in all" in output
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging"])
