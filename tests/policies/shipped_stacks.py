@@ -38,14 +38,15 @@ def declared(stack: str, settings: Any) -> tuple[Given, ...]:
             runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
 
         found = record(main, preview=True, stack=stack)
-    return tuple(_given(each) for each in found.resources)
+    return tuple(as_given(each) for each in found.resources)
 
 
 def _nothing(*given: object) -> None:
     del given
 
 
-def _given(each: Declared) -> Given:
+def as_given(each: Declared) -> Given:
+    """A resource as the engine would send it."""
     properties = cast(dict[str, Any], _sent(each.inputs, "", each.secret_paths))
     return Given(each.type, properties, each.name, each.property_urns, each.ignored_changes, each.urn)
 

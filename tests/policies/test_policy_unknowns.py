@@ -12,7 +12,7 @@ from policy_cases import BY_NUMBER, CASES
 from test_policy_cases import judged
 
 _SETTINGS = settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
