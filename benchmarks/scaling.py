@@ -67,8 +67,10 @@ def scaling() -> Iterator[Figure]:
     """Simulate every load and hold the simulation against a real run; draw what came of it."""
     results = simulated()
     yield from scaling_figures(results)
-    measured = measure()
-    yield from agreement(measured)
     groups = ("on demand", "spot")
     panels = [Panel(load.name, outcome.samples, groups) for load, outcome in results]
+    # What was simulated stays where the real run is interrupted.
+    draw(panels)
+    measured = measure()
+    yield from agreement(measured)
     draw([*panels, Panel("small scale, measured", measured.real.samples, groups, measured.simulated.samples)])

@@ -29,6 +29,8 @@ _PLACES = 4
 _JOBS_PER_HOST = 3
 _MOST_HOSTS = 6
 _DRAIN_LIMIT_SECONDS = 60.0
+_AGAIN_SECONDS = 0.2
+"""After an API that could not take a job: it says to send it again."""
 _OPEN = b"SELECT count(*) FILTER (WHERE status = 'queued'), count(*) FROM jobs WHERE ended_at IS NULL"
 _WAITS = b"SELECT extract(epoch FROM claimed_at - created_at)::float8 FROM jobs WHERE attempt = 1 ORDER BY seq"
 
@@ -171,16 +173,20 @@ class _Run:
     async def _send(self) -> None:
         connections = Connections(self.fleet.ports[0])
 
-        async def one(at: float, seconds: float) -> None:
+        async def one(number: int, at: float, seconds: float) -> None:
             await asyncio.sleep(max(0, at - self._now))
-            body = {"language": "bash", "code": f"sleep {seconds:.3f}"}
-            async with connections.one() as connection:
-                status, answer = await connection.ask(request("POST", "/execute", self.fleet.key, body))
-            if status != 202:
-                raise SystemExit(f"a job was answered {status}: {answer[:300].decode(errors='replace')}")
+            body = {"language": "bash", "code": f"sleep {seconds:.3f}", "idempotency_key": f"job-{number}"}
+            while True:
+                async with connections.one() as connection:
+                    status, answer = await connection.ask(request("POST", "/execute", self.fleet.key, body))
+                if status in (200, 202):
+                    return
+                if status != 503:
+                    raise SystemExit(f"a job was answered {status}: {answer[:300].decode(errors='replace')}")
+                await asyncio.sleep(_AGAIN_SECONDS)
 
         try:
-            await asyncio.gather(*(one(job.at, job.seconds) for job in self.load.jobs))
+            await asyncio.gather(*(one(number, job.at, job.seconds) for number, job in enumerate(self.load.jobs)))
         finally:
             connections.close()
 
