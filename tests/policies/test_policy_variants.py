@@ -24,7 +24,7 @@ CONFIGURED: dict[str, Any] = {
 QUICK = settings(
     max_examples=3,
     deadline=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 
