@@ -14,12 +14,13 @@ import pytest
 from agent_fleet.database_workload import database_url
 from agent_fleet.systemd.cloud_init import encoded, render
 from agent_fleet.systemd.fleet_host import plan_host, secret_text
-from agent_fleet.systemd.host_plan import DataVolume, HostFile, HostPlan, HostSecret, HostUnit
+from agent_fleet.systemd.host_plan import DataVolume, HostPlan, HostSecret
 from agent_fleet.systemd.service_workloads import api_on_host, database_on_host, workers_on_host
 from agent_fleet_client.fleet import Fleet
 from agent_fleet_client.jobs import Job
 from docker import DockerClient
 from host_fleet import ARGS, resolved_workloads
+from inner_registry import REGISTRY, REGISTRY_FILE, REGISTRY_UNIT
 from moto.server import ThreadedMotoServer
 from registry_process import registry
 from runtime_processes import new_key
@@ -29,26 +30,11 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(1_800)]
 
 FLEET = "agent-fleet-boot"
 REGION = "eu-west-1"
-REGISTRY = "127.0.0.1:5000"
 DATA = "/var/lib/agent-fleet"
 PASSWORD = "only-for-this-test"
 ROLES = ("database", "api", "sandboxd", "worker")
 UNITS = tuple(f"{FLEET}-{role}.service" for role in ROLES)
 BOOT_SECONDS = 900
-_REGISTRY_FILE = {
-    "version": 0.1,
-    "storage": {"filesystem": {"rootdirectory": "/srv/registry"}, "maintenance": {"readonly": {"enabled": True}}},
-    "http": {"addr": REGISTRY},
-}
-_REGISTRY_UNIT = """\
-[Unit]
-Description=A registry with the fleet's images
-[Service]
-ExecStart=/usr/bin/docker-registry serve /etc/agent-fleet/registry.json
-Restart=always
-[Install]
-WantedBy=agent-fleet.target
-"""
 
 
 @dataclass(frozen=True)
@@ -128,6 +114,8 @@ def told(
             "fleet": FLEET,
             "image": digests["runtime"],
             "database_url": database_url(PASSWORD, "127.0.0.1"),
+            # Longer than a host takes to be replaced.
+            "api": {**ARGS["api"], "result_ttl_seconds": 3_600},
             "workers": {
                 **ARGS["workers"],
                 "count": 1,
@@ -164,8 +152,8 @@ def told(
         sandbox_images=[digests["sandbox"]],
         secret=HostSecret(arn=secret["ARN"], version=secret["VersionId"]),
         data_volume=DataVolume(device=DEVICE, path=DATA, folders=(("database", "999:999"),)),
-        files=[HostFile(path="/etc/agent-fleet/registry.json", content=json.dumps(_REGISTRY_FILE))],
-        units=[HostUnit(name="test-registry.service", text=_REGISTRY_UNIT)],
+        files=[REGISTRY_FILE],
+        units=[REGISTRY_UNIT],
         # The image has Debian's; Amazon Linux's have other names.
         packages=(),
     )
