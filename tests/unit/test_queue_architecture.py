@@ -3,10 +3,15 @@
 import json
 from typing import Any
 
+import pulumi
 import pytest
+import yaml
 from aws_fleet import needs
-from queue_fleet import API, ECR, GROUP, ON_DEMAND, SPOT, TEMPLATE, WORKERS, deployed, files, images, policy
-from recording import FLEET, UNKNOWN
+from queue_fleet import API, ECR, GROUP, ON_DEMAND, PROJECT, SPOT, TEMPLATE, WORKERS, deployed, files, images, policy
+from recording import FLEET, UNKNOWN, record
+from stack_settings import read
+
+from architectures import vm_ec2
 
 DATABASE = "aws:rds/instance:Instance"
 QUEUE = "aws:sqs/queue:Queue"
@@ -262,3 +267,21 @@ def test_every_resource_carries_the_tags_and_is_in_a_component(preview: bool) ->
                 tags = each.inputs["tags"]
                 found = tags if isinstance(tags, dict) else {tag["key"]: tag["value"] for tag in tags}
                 assert {"project", "stack", "component", "owner"} <= set(found), f"{each.type} {each.name}"
+
+
+def test_moving_from_one_host_keeps_the_network_the_address_and_the_keys(preview: bool) -> None:
+    """Clients would have to be told another address and other keys, and the plan in docs/queue.md be wrong."""
+    given = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["config"]["agent-fleet:fleet"]
+    one_host = record(lambda: pulumi.Output.all(**vm_ec2.deploy(FLEET, read(given)).outputs), preview=preview)
+    kept = {each.urn for each in one_host.resources} & {each.urn for each in deployed(preview).resources}
+    names = {(urn.split("::")[-2].rpartition("$")[2], urn.split("::")[-1]) for urn in kept}
+    assert ("aws:ec2/vpc:Vpc", FLEET) in names
+    assert ("aws:lb/loadBalancer:LoadBalancer", FLEET) in names
+    assert {name for kind, name in names if kind == "random:index/randomBytes:RandomBytes"} == {
+        f"{FLEET}-api-key",
+        f"{FLEET}-api-key-id",
+    }
+    # What holds the jobs is not given up with its host.
+    (disk,) = one_host.of_type("aws:ebs/volume:Volume")
+    assert disk.protect
+    assert disk.urn not in kept
