@@ -7,6 +7,7 @@ this machine, what the emulator has is really made there (`aws_emulator`).
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,12 +88,13 @@ class AwsStandIn(StandIn):
 
     def create(self, call: Call, inputs: Mapping[str, Any]) -> Created:
         """Make the resource where there is an emulator with it; else note it in the state, with made up outputs."""
-        identity, resource = self._identity(call, inputs), self._emulated(call, inputs)
+        resource = self._emulated(call, inputs)
         if resource is None:
+            identity = self._identity(call, inputs)
             return Created(identity.id, self._outputs(call, inputs, identity))
-        made = resource.create(reveal(inputs), self._tags(inputs), identity.id)
-        identity = self._identity(call, inputs, made)
-        outputs = self._outputs(call, inputs, identity)
+        named = {**inputs, **_prefixed(inputs)}
+        made = resource.create(reveal(named), self._tags(inputs), self._identity(call, named).id)
+        outputs = {**self._outputs(call, inputs, self._identity(call, named, made)), **_prefixed(named)}
         return Created(made, self._merged(call, inputs, outputs, resource, {**outputs, "id": made}))
 
     def read(self, call: Call, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> Created:
@@ -237,6 +239,14 @@ class AwsStandIn(StandIn):
         if isinstance(given, str):
             given = json.loads(given)
         return (given or {}).get("tags") or {}
+
+
+def _prefixed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The name of what has only a prefix of one; the name again where there is one already."""
+    plain = reveal(inputs)
+    if not plain.get("namePrefix"):
+        return {}
+    return {"name": plain.get("name") or f"{plain['namePrefix']}{secrets.token_hex(5)}"}
 
 
 def _new_version(state: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

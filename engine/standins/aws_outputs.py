@@ -122,7 +122,8 @@ def _cache(identity: Identity) -> dict[str, Any]:
 
 def _load_balancer(identity: Identity) -> dict[str, Any]:
     name = f"{identity.name}-{hexadecimal(identity.urn, 10)}.{identity.region}.elb.amazonaws.com"
-    return {"dnsName": name, "zoneId": "Z00000000000000000000"}
+    suffix = str(identity.arn).partition(":loadbalancer/")[2]
+    return {"dnsName": name, "zoneId": "Z00000000000000000000", "arnSuffix": suffix}
 
 
 def _secret_version(identity: Identity) -> dict[str, Any]:
@@ -174,6 +175,7 @@ _SPECIFIC: dict[str, Callable[[Identity], dict[str, Any]]] = {
     "iam/policy": lambda identity: {"policyId": f"ANPA{hexadecimal(identity.urn, 17).upper()}"},
     "kms/key": lambda identity: {"keyId": identity.id},
     "lb/loadBalancer": _load_balancer,
+    "lb/targetGroup": lambda identity: {"arnSuffix": str(identity.arn).rpartition(":")[2]},
     "rds/instance": _database,
     "s3/bucket": _bucket,
     "secretsmanager/secretVersion": _secret_version,

@@ -12,10 +12,17 @@ from engine.standins.aws_emulator.endpoint import Clients, Endpoints
 from engine.standins.aws_emulator.shapes import plain
 from engine.standins.aws_emulator.table import KINDS
 from engine.standins.aws_identifiers import ACCOUNT, kind
+from engine.standins.sdk_annotations import Shape, ShapeKind
 from engine.standins.standin import Call, OperationError
 from engine.standins.values import reveal
 
 _INTEGER = "integer"
+_SCALARS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    _INTEGER: (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
 _TAGS = frozenset({"tags", "tagsAll"})
 
 
@@ -84,7 +91,7 @@ def outputs_found(resource: EmulatedResource, token: str, found: Mapping[str, An
         value = jmespath.search(path, found) if path else by_name.get(plain(name))
         if isinstance(value, str) and output.shape.name == _INTEGER and value.lstrip("-").isdigit():
             value = int(value)
-        if _is_plain(value):
+        if _fits(value, output.shape):
             result[name] = value
     return result
 
@@ -101,7 +108,8 @@ def inputs_found(inputs: Mapping[str, Any], found: Mapping[str, Any], named: Map
     return result
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(item, str | int | float | bool) for item in value)
-    return isinstance(value, str | int | float | bool)
+def _fits(value: Any, shape: Shape) -> bool:
+    """Whether a described value is of the type that the SDK reads: one of another type under the same name is not."""
+    if shape.kind is ShapeKind.LIST:
+        return isinstance(value, list) and all(isinstance(item, str | int | float | bool) for item in value)
+    return shape.kind is ShapeKind.SCALAR and isinstance(value, _SCALARS.get(shape.name, ()))
