@@ -136,11 +136,12 @@ def prepare() -> None:
 
 
 @cli.command()
-def cluster() -> None:
+@_bundle_option
+def cluster(bundle: Path | None) -> None:
     """Start a one-node Kubernetes on this machine."""
     from engine.commands.cluster import cluster as run
 
-    run(_session("local-cluster"))
+    run(_session("local-cluster"), bundle)
 
 
 @cli.command("cluster-down")

@@ -16,6 +16,7 @@ from engine.report import Report
 from engine.toolchain import ensure_toolchain
 
 KIND = "program"
+KUBERNETES = "kubernetes"
 _PLUGINS = "plugins"
 
 
@@ -41,7 +42,7 @@ def add(staging: Staging, paths: Paths, report: Report, *, cluster: bool) -> Non
         programs = ensure_programs(report, paths)
         for place in (programs.kubernetes, programs.pods, programs.services):
             for file in sorted(place.iterdir()):
-                staging.add_file(f"kubernetes/{place.name}/{file.name}", KIND, file)
+                staging.add_file(f"{KUBERNETES}/{place.name}/{file.name}", KIND, file)
     staging.described["machine"] = machine()
 
 
@@ -57,7 +58,7 @@ def install(folder: Path, manifest: Mapping[str, Any], paths: Paths, report: Rep
             f"The bundle is for {manifest['machine']}, and this machine is {machine()}.",
             "Make a bundle on a machine like this one.",
         )
-    for kind in ("engine", "kubernetes"):
+    for kind in ("engine", KUBERNETES):
         with held(cache_directory() / kind / ".lock", waiting=lambda: report("Another run installs: waiting for it.")):
             for source in sorted((folder / kind).glob("*")):
                 _copy(source, cache_directory() / kind / source.name, report)

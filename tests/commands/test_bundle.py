@@ -21,6 +21,8 @@ from engine.bundle import archive, images
 from engine.bundle.archive import BundleError, unpack
 from engine.bundle.install import Bundle
 from engine.bundle.writing import Staging, check_space, digest_of
+from engine.commands.cluster import cluster
+from engine.commands.session import Session
 from engine.configuration import KEY
 from engine.errors import UserFacingError
 from engine.paths import CHECKOUT, Paths
@@ -280,6 +282,16 @@ def test_a_stack_takes_its_images_from_the_bundle(tmp_path: Path, architecture: 
     assert settings["images"]["imported"]["runtime"] == image
     assert set(settings["images"]) == {"imported"}
     assert settings["workers"] == {"count": 1}
+
+
+def test_a_cluster_from_a_bundle_without_its_programs_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no network the programs cannot be built either, and that would be said after minutes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UserFacingError, match="no programs of a cluster") as refusal:
+        cluster(Session(Paths(tmp_path), "local-cluster", 0.0), bundle)
+    assert "CLUSTER=yes" in refusal.value.remedy
 
 
 @pytest.mark.parametrize("architecture", ["vm", "cluster"])
