@@ -10,7 +10,7 @@ CONFIG ?=
 ROLE ?=
 TEAM ?=
 TESTS ?=
-# BUNDLE=path: `make up` and `make cluster-images` install from what `make bundle` wrote, without a network. CLUSTER=yes:
+# BUNDLE=path: `make up`, `make cluster` and `make cluster-images` install from what `make bundle` wrote, without a network. CLUSTER=yes:
 # a bundle also has what `make cluster` starts.
 BUNDLE ?=
 CLUSTER ?=

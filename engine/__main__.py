@@ -123,11 +123,12 @@ def prepare() -> None:
 
 
 @cli.command()
-def cluster() -> None:
+@_bundle_option
+def cluster(bundle: Path | None) -> None:
     """Start a one-node Kubernetes on this machine."""
     from engine.commands.cluster import cluster as run
 
-    run(session("local-cluster"))
+    run(session("local-cluster"), bundle)
 
 
 @cli.command("cluster-down")

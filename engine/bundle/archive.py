@@ -4,13 +4,15 @@ Needs nothing but Python itself, because it is what installs everything else: `p
 CHECKOUT` checks the bundle, unpacks it into the user's cache and prints the folder.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -20,6 +22,7 @@ _CHUNK_BYTES = 1 << 20
 _MANIFEST_BYTES = 4 << 20
 """A longer manifest is none of ours: a real one has a few hundred entries."""
 _COMPLETE = ".complete"
+_RESERVED = (MANIFEST, _COMPLETE)
 
 Report = Callable[[str], None]
 
@@ -37,7 +40,7 @@ def unpack(bundle: Path, cache: Path, report: Report) -> Path:
     """
     try:
         size = bundle.stat().st_size
-        with tarfile.open(bundle, "r:") as archive:
+        with tarfile.open(bundle, "r:") as archive, _alone(cache, report):
             return _unpacked(archive, bundle, size, cache, report)
     except FileNotFoundError:
         raise BundleError(f"{bundle} does not exist.\nBUNDLE names the archive that `make bundle` wrote.") from None
@@ -45,6 +48,24 @@ def unpack(bundle: Path, cache: Path, report: Report) -> Path:
         raise BundleError(f"{bundle} is no bundle, or its first entry is cut off: {error}.\n{_AGAIN}") from error
     except OSError as error:
         raise BundleError(f"{bundle} could not be unpacked: {error}.") from error
+
+
+@contextmanager
+def _alone(cache: Path, report: Report) -> Generator[None]:
+    """Wait for other commands that unpack: one would take away the folder from which the other installs."""
+    folder = cache / "bundles"
+    folder.mkdir(parents=True, exist_ok=True)
+    # The folder itself is the lock: a refused bundle leaves no file.
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report("Waiting for another command that unpacks a bundle.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 _AGAIN = "Copy it again from where it was made, and compare the SHA-256 beside it."
@@ -125,7 +146,7 @@ def _manifest(archive: tarfile.TarFile, bundle: Path) -> tuple[bytes, dict[str, 
         )
     for name in entries:
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or name != str(path) or name in (MANIFEST, _COMPLETE):
+        if path.is_absolute() or ".." in path.parts or name != str(path) or "\0" in name or name in _RESERVED:
             raise BundleError(f"{MANIFEST} of {bundle.name} lists {name!r}, which would lie outside it.\n{_AGAIN}")
     return text, manifest
 

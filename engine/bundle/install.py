@@ -34,6 +34,11 @@ class Bundle:
         """What is in it, by path."""
         return self.manifest["entries"]
 
+    @property
+    def has_cluster(self) -> bool:
+        """Whether it was made with what `make cluster` starts."""
+        return any(path.startswith(f"{programs.KUBERNETES}/") for path in self.entries)
+
     def images(self) -> dict[str, Mapping[str, Any]]:
         """Its images by name; each with `id` and `reference`, and `path` within the folder."""
         return {

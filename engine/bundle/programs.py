@@ -10,11 +10,13 @@ from engine import plugins, versions
 from engine.bundle.writing import Staging
 from engine.cluster.programs import ensure_programs
 from engine.errors import UserFacingError
+from engine.file_lock import held
 from engine.paths import Paths, cache_directory
 from engine.report import Report
 from engine.toolchain import ensure_toolchain
 
 KIND = "program"
+KUBERNETES = "kubernetes"
 _PLUGINS = "plugins"
 
 
@@ -40,7 +42,7 @@ def add(staging: Staging, paths: Paths, report: Report, *, cluster: bool) -> Non
         programs = ensure_programs(report, paths)
         for place in (programs.kubernetes, programs.pods, programs.services):
             for file in sorted(place.iterdir()):
-                staging.add_file(f"kubernetes/{place.name}/{file.name}", KIND, file)
+                staging.add_file(f"{KUBERNETES}/{place.name}/{file.name}", KIND, file)
     staging.described["machine"] = machine()
 
 
@@ -56,18 +58,21 @@ def install(folder: Path, manifest: Mapping[str, Any], paths: Paths, report: Rep
             f"The bundle is for {manifest['machine']}, and this machine is {machine()}.",
             "Make a bundle on a machine like this one.",
         )
-    for kind in ("engine", "kubernetes"):
-        for source in sorted((folder / kind).glob("*")):
-            _copy(source, cache_directory() / kind / source.name, report)
+    for kind in ("engine", KUBERNETES):
+        with held(cache_directory() / kind / ".lock", waiting=lambda: report("Another run installs: waiting for it.")):
+            for source in sorted((folder / kind).glob("*")):
+                _copy(source, cache_directory() / kind / source.name, report)
     for source in sorted((folder / _PLUGINS).glob("*")):
         _copy(source, paths.plugin_home("fleet") / _PLUGINS / source.name, report)
 
 
 def _copy(source: Path, target: Path, report: Report) -> None:
-    if target.exists():
+    lacking = [each.name for each in source.iterdir() if not (target / each.name).exists()]
+    if not lacking:
         return
     report(f"Installing {target.name} from the bundle into {target.parent}.")
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(source, part)
+    shutil.rmtree(target, ignore_errors=True)  # half made, by an older version or by hand
     part.rename(target)

@@ -1,7 +1,9 @@
 """`make cluster` and `make cluster-down`: a one-node Kubernetes on this machine, as ordinary processes."""
 
 import os
+from pathlib import Path
 
+from engine.bundle.install import open_bundle
 from engine.cluster import conflicts, packages, removal
 from engine.cluster.layout import Layout, layout
 from engine.cluster.node import Node
@@ -69,8 +71,15 @@ def _usage(place: Layout) -> str:
     )
 
 
-def cluster(session: Session) -> None:
-    """Start the cluster, or what is missing of it, and say how it is used."""
+def cluster(session: Session, bundle: Path | None = None) -> None:
+    """Start the cluster, or what is missing of it, by programs of the bundle if there is one; say how it is used."""
+    if bundle is not None:
+        opened = open_bundle(bundle, say)
+        if not opened.has_cluster:
+            raise UserFacingError(
+                f"{bundle} has no programs of a cluster.", "Make one that has them: make bundle CLUSTER=yes."
+            )
+        opened.install_programs(session.paths, say)
     node, started = start(session)
     if not started:
         say("The cluster is running already; nothing was changed.")

@@ -22,6 +22,7 @@ from engine.report import Report
 from engine.standins.build_run import BuildRunner
 
 LAYOUT, SBOM, PROVENANCE = "oci", "sbom.spdx.json", "provenance.json"
+_PUBLIC_KEY = "cosign.pub"
 STEPS = (*agent_steps.STEPS, *(step for step in pipeline_steps.STEPS if step.number != "G3.12"))
 """All but the push, which comes when every image has passed."""
 
@@ -123,7 +124,8 @@ class Production:
         self.going_on()
         self.report(f"  {image.name:<22} exporting and hashing")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "record.json").unlink(missing_ok=True)
+        for old in ("record.json", _PUBLIC_KEY):
+            (folder / old).unlink(missing_ok=True)
         found = self.client.images.get(built.image_id)
         exported = export(found.save(chunk_size=1 << 20), folder / LAYOUT, self.going_on)
         repository = self.request.repository(image)
@@ -166,7 +168,7 @@ class Production:
         statements = [statement, sbom.statement(document, kept.repository, exported)]
         signatures.sign(layout, kept.repository, statements, key)
         signatures.verify(layout, key.public_pem)
-        (folder / "cosign.pub").write_text(key.public_pem)
+        (folder / _PUBLIC_KEY).write_text(key.public_pem)
         self.report(f"  {image.name:<22} signed")
 
 

@@ -8,6 +8,8 @@ needs `--key` and `--insecure-ignore-tlog`.
 
 import base64
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -58,6 +60,23 @@ def verify(layout: Layout, public_pem: str) -> list[dict[str, Any]]:
 
     Raises UserFacingError for the first that is missing, not made by the key, or about another image.
     """
+    with readable(str(layout.folder)):
+        return _verified(layout, public_pem)
+
+
+@contextmanager
+def readable(what: str) -> Generator[None]:
+    """Raise UserFacingError for signatures and attestations that are not of their format."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise UserFacingError(
+            f"{what}: a signature or an attestation is damaged ({type(error).__name__}: {error}).",
+            "Use none of it. Sign and push the image again: `make images PUSH=1 KEY=path`.",
+        ) from None
+
+
+def _verified(layout: Layout, public_pem: str) -> list[dict[str, Any]]:
     public = serialization.load_pem_public_key(public_pem.encode())
     image = layout.manifest(IMAGE_KIND)
     if image is None or not isinstance(public, ec.EllipticCurvePublicKey):

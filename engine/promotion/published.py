@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from engine.errors import UserFacingError
 from engine.image_family.oci_layout import IMAGE_KIND, MANIFEST, Layout
 from engine.image_family.registry import Registry
-from engine.image_family.signatures import ATTESTATIONS, SIGNATURES, TAG_ENDINGS, verify
+from engine.image_family.signatures import ATTESTATIONS, SIGNATURES, TAG_ENDINGS, readable, verify
 
 SBOMS = ("https://spdx.dev/Document", "https://cyclonedx.org/bom")
 PROVENANCE = "https://slsa.dev/provenance/"
@@ -42,7 +42,7 @@ def check_published(text: str, public_pem: str) -> None:
     """
     image = reference(text)
     registry = Registry(image.host)
-    with TemporaryDirectory(prefix="agent-fleet-promote-") as folder:
+    with TemporaryDirectory(prefix="agent-fleet-promote-") as folder, readable(text):
         layout = Layout(Path(folder))
         layout.begin()
         index = [_fetched(registry, image, image.digest, IMAGE_KIND, layout)]

@@ -9,6 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,10 @@ from engine.scanning.packages import Package, normal_python
 _VERSIONS = cast(
     "dict[str, Callable[[str], Any]]", {"Debian": DebianVersion, "PyPI": PypiVersion, "npm": SemverVersion}
 )
+
+
+_DAYS = 14
+"""An older database is told, and fails the scan: what was found since is not in it."""
 
 
 class Database:
@@ -55,6 +60,17 @@ class Database:
                 f"The vulnerability database in {place} cannot be read: {error}.", "Get it again, then run this again."
             ) from None
 
+    def days_old(self, ecosystem: str, today: date) -> int:
+        """Since when it says nothing new about this ecosystem, by its newest record."""
+        place = self._folder / ecosystem
+        archive = place / "all.zip"
+        if archive.exists():
+            with zipfile.ZipFile(archive) as exported:
+                newest = max((date(*each.date_time[:3]) for each in exported.infolist()), default=date.min)
+        else:
+            newest = max(datetime.fromtimestamp(path.stat().st_mtime, UTC).date() for path in place.glob("*.json"))
+        return (today - newest).days
+
     def lacks(self, ecosystem: str) -> bool:
         """Whether it says nothing about this ecosystem."""
         place = self._folder / ecosystem
@@ -72,8 +88,14 @@ def _contents(place: Path) -> Iterator[bytes]:
         yield path.read_bytes()
 
 
-def vulnerabilities(subject: str, found: set[Package], database: Database) -> Iterator[Finding]:
-    """What the database has against the packages. What nobody has mended yet is told, and fails no scan."""
+def vulnerabilities(
+    subject: str, found: set[Package], database: Database, today: date | None = None
+) -> Iterator[Finding]:
+    """What the database has against the packages, and whether it is too old to say.
+
+    What nobody has mended yet is told, and fails no scan.
+    """
+    today = today or datetime.now(UTC).date()
     by_ecosystem: dict[str, dict[str, list[Package]]] = {}
     for package in found:
         by_ecosystem.setdefault(package.ecosystem, {}).setdefault(package.name, []).append(package)
@@ -85,6 +107,9 @@ def vulnerabilities(subject: str, found: set[Package], database: Database) -> It
             continue
         for record in database.records(ecosystem, by_name):
             yield from _of_record(subject, record, ecosystem, by_name)
+        if (days := database.days_old(ecosystem, today)) > _DAYS:
+            said = f"its newest record is {days} days old; allowed are {_DAYS}: get the database again"
+            yield Finding("old-database", subject, ecosystem, said)
 
 
 def _of_record(

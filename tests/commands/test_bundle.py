@@ -1,10 +1,14 @@
 """The bundle's archive: written whole, checked whole, and refused by the name of what is wrong in it."""
 
+import fcntl
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from unittest.mock import Mock
@@ -17,6 +21,8 @@ from engine.bundle import archive, images
 from engine.bundle.archive import BundleError, unpack
 from engine.bundle.install import Bundle
 from engine.bundle.writing import Staging, check_space, digest_of
+from engine.commands.cluster import cluster
+from engine.commands.session import Session
 from engine.configuration import KEY
 from engine.errors import UserFacingError
 from engine.paths import CHECKOUT, Paths
@@ -150,12 +156,12 @@ def test_an_entry_that_the_manifest_does_not_list_is_refused(bundle: Path, tmp_p
     assert "wheels/evil.whl is not in its manifest.json" in _refused(bundle, tmp_path / "cache")
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "wheels/../../outside", ".complete"])
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "wheels/../../outside", ".complete", "wheels/a\0b"])
 def test_a_manifest_that_lists_a_path_outside_is_refused(bundle: Path, tmp_path: Path, name: str) -> None:
-    """Prevents an archive from writing where it likes."""
+    """Prevents an archive from writing where it likes, and one that ends with a stack trace."""
     entry = {"kind": "text", "bytes": 0, "sha256": "0" * 64}
     _rewritten(bundle, {"manifest.json": json.dumps({"format": 1, "entries": {name: entry}}).encode()})
-    assert name in _refused(bundle, tmp_path / "cache")
+    assert repr(name)[1:-1] in _refused(bundle, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"entries": {"a": {}}}', b'{"entries": []}'])
@@ -226,6 +232,26 @@ def test_what_killed_runs_had_begun_to_unpack_is_removed(bundle: Path, tmp_path:
     assert sorted(bundles.iterdir()) == sorted([folder, alive])
 
 
+def test_two_commands_that_unpack_one_bundle_take_turns(bundle: Path, tmp_path: Path) -> None:
+    """The second would take away the folder from which the first installs."""
+    cache, waiting = tmp_path / "cache", threading.Event()
+
+    def report(line: str) -> None:
+        if line.startswith("Waiting"):
+            waiting.set()
+
+    (cache / "bundles").mkdir(parents=True)
+    lock = os.open(cache / "bundles", os.O_RDONLY)
+    with ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = pool.submit(unpack, bundle, cache, report)
+        assert waiting.wait(30)
+        assert not second.done()
+        assert not list((cache / "bundles").iterdir())
+        os.close(lock)
+        assert (second.result(30) / "manifest.json").exists()
+
+
 def test_a_second_install_needs_no_room_for_what_docker_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents a `make up` that cannot be repeated, because the first one filled half of the disk."""
     entry = {"kind": "image", "image": "runtime", "id": _ID, "reference": "agent-fleet/runtime:a1", "bytes": 1 << 40}
@@ -256,6 +282,16 @@ def test_a_stack_takes_its_images_from_the_bundle(tmp_path: Path, architecture: 
     assert settings["images"]["imported"]["runtime"] == image
     assert set(settings["images"]) == {"imported"}
     assert settings["workers"] == {"count": 1}
+
+
+def test_a_cluster_from_a_bundle_without_its_programs_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no network the programs cannot be built either, and that would be said after minutes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UserFacingError, match="no programs of a cluster") as refusal:
+        cluster(Session(Paths(tmp_path), "local-cluster", 0.0), bundle)
+    assert "CLUSTER=yes" in refusal.value.remedy
 
 
 @pytest.mark.parametrize("architecture", ["vm", "cluster"])

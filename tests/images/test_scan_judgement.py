@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,19 @@ def test_an_ecosystem_without_a_database_is_told(tmp_path: Path) -> None:
     database = _database(tmp_path, _record("X-1", "PyPI", "a", {"introduced": "0"}))
     found = list(vulnerabilities("image", {Package("npm", "a", "1.0.0")}, database))
     assert [(each.check, each.place, each.fails) for each in found] == [("no-database", "npm", True)]
+
+
+@pytest.mark.parametrize(("days", "told"), [(14, []), (15, ["old-database"])])
+@pytest.mark.parametrize("form", ["archive", "records"])
+def test_a_database_that_is_too_old_fails_the_scan(tmp_path: Path, form: str, days: int, told: list[str]) -> None:
+    """A copy that nobody has fetched for a year finds nothing of that year."""
+    database = _database(tmp_path, _record("X-1", "PyPI", "a", {"introduced": "9"}))
+    if form == "records":
+        (tmp_path / "PyPI" / "X-1.json").write_bytes(zipfile.ZipFile(tmp_path / "PyPI" / "all.zip").read("X-1.json"))
+        (tmp_path / "PyPI" / "all.zip").unlink()
+    later = datetime.now(UTC).date() + timedelta(days=days)
+    found = list(vulnerabilities("image", {Package("PyPI", "a", "1.0")}, database, later))
+    assert [each.check for each in found] == told
 
 
 @pytest.mark.parametrize("damage", ["absent", "empty", "torn"])

@@ -27,7 +27,7 @@ def test_a_drained_worker_ends_its_job_takes_no_other_and_works_again_when_told(
     code = (
         "import os, time\n"
         f"open({str(begun)!r}, 'w').close()\n"
-        f"while not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+        f"while os.path.isdir({str(gate.parent)!r}) and not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
     )
     with start_stack(database_url, workers=1, HEARTBEAT_SECONDS="0.3") as stack, stack.client() as client:
         running = submit(client, code=code)

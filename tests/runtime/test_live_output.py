@@ -81,7 +81,8 @@ def _left_over(url: str) -> int:
 
 def _gated(gate: Path, before: str, after: str) -> str:
     """Code that writes something, waits for a file, and writes more."""
-    wait = f"import os, sys, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+    folder, file = repr(str(gate.parent)), repr(str(gate))
+    wait = f"import os, sys, time\nwhile os.path.isdir({folder}) and not os.path.exists({file}): time.sleep(0.02)\n"
     return f"import sys\n{before}\nsys.stdout.flush(); sys.stderr.flush()\n{wait}{after}\n"
 
 
@@ -242,7 +243,7 @@ def test_a_new_attempt_begins_the_stream_anew(database_url: str, tmp_path: Path)
         "import os, sys, time\n"
         f"again = os.path.exists({str(first)!r}); open({str(first)!r}, 'w').close()\n"
         "print('second' if again else 'one', flush=True)\n"
-        f"while not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+        f"while os.path.isdir({str(gate.parent)!r}) and not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
     )
     with (
         start_stack(

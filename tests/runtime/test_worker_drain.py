@@ -22,7 +22,7 @@ async def test_a_worker_says_that_it_drains_before_its_jobs_have_ended(
     code = (
         "import os, time\n"
         f"open({str(started)!r}, 'w').close()\n"
-        f"while not os.path.exists({str(told)!r}): time.sleep(0.02)\n"
+        f"while os.path.isdir({str(told.parent)!r}) and not os.path.exists({str(told)!r}): time.sleep(0.02)\n"
     )
     job = new_job(body=encode("python", code, None, {}))
     await Acceptance(database).accept(job)

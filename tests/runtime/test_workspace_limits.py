@@ -1,14 +1,20 @@
 """Workspaces that have grown too large."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Generator
+from typing import Any, cast
 
 import httpx
 import pytest
 from calls import problem
+from fleet_runtime.database import Database
+from fleet_runtime.sandboxd.client import SandboxLost
+from fleet_runtime.store.workspaces import Workspaces
+from fleet_runtime.worker import workspace_sizes
 from runtime_processes import Stack, start_stack, until
 
 _AGENTS = (
@@ -59,6 +65,38 @@ def test_a_workspace_that_has_grown_too_large_gets_no_further_job(client: httpx.
     until(lambda: _ask(client, "small", "true").status_code == 200, what="the measurement of what is empty again")
     with limited.client() as other:
         assert _ask(other, "small", "true").json()["status"] == "succeeded"
+
+
+class _LostOnce:
+    """Sandboxes whose daemon is away when workspaces are measured for the first time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def workspace_sizes(self) -> dict[tuple[str, str], int]:
+        self.asked += 1
+        if self.asked == 1:
+            raise SandboxLost("away", started=False)
+        return {("tenant", "app"): 7}
+
+
+async def test_a_measurement_that_failed_is_made_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workspace that no later job has would stay as large as it likes."""
+    monkeypatch.setattr(workspace_sizes, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(workspace_sizes, "_PAUSE_SECONDS", 0.01)
+    store = Workspaces(database)
+    sizes = workspace_sizes.WorkspaceSizes(cast("Any", _LostOnce()), store)
+    measuring = asyncio.create_task(sizes.run())
+    try:
+        sizes.ended("tenant", "app")
+        for _ in range(300):
+            if await store.size_bytes("tenant", "app") == 7:
+                break
+            await asyncio.sleep(0.1)
+        assert await store.size_bytes("tenant", "app") == 7
+    finally:
+        measuring.cancel()
+        await asyncio.gather(measuring, return_exceptions=True)
 
 
 def test_an_operators_command_says_how_it_is_called_and_where() -> None:

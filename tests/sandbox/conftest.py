@@ -143,8 +143,14 @@ def own_daemon(request: pytest.FixtureRequest, sandbox_image: str, tmp_path: Pat
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
+def made(request: pytest.FixtureRequest) -> DockerMade | OciMade:
+    """Each backend with its first runtime."""
+    return made_by(str(request.param), request)
+
+
+@pytest.fixture(scope="module")
 def agents(
-    request: pytest.FixtureRequest, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
+    made: DockerMade | OciMade, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Daemon]:
     """A sandboxd with two agent types beside the template for code; tests have tenants of their own."""
     agent = {**TEMPLATE, "image": sandbox_image, "warm": 0, "workspaces": True}
@@ -154,7 +160,7 @@ def agents(
         "agent-b": {**agent, "maximum": 1},
         "impatient": {**agent, "start_timeout_seconds": 2},
     }
-    daemon = Daemon(tmp_path_factory.mktemp("agents"), templates, made=made_by(str(request.param), request))
+    daemon = Daemon(tmp_path_factory.mktemp("agents"), templates, made=made)
     daemon.start()
     yield daemon
     daemon.stop()

@@ -1,7 +1,10 @@
 """A job of each agent type runs a real command in its image, with a workspace that the types share."""
 
 import contextlib
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -10,7 +13,8 @@ from docker.errors import NotFound
 from fleet_runtime.agent_script import WORKSPACE_FOLDER, agent_program, agent_script
 from fleet_runtime.payload import PROGRAM
 from fleet_runtime.sandboxd.client import RunResult
-from made_sandboxes import DockerMade
+from fleet_runtime.sandboxd.oci_images import Images
+from made_sandboxes import DockerMade, OciMade
 from sandbox_daemon import MEBIBYTE, TEMPLATE, Daemon
 
 pytestmark = pytest.mark.timeout(1500)
@@ -20,32 +24,60 @@ SUITE = r"from app import double\n\n\ndef test_double():\n    assert double(21) 
 TYPES: dict[str, tuple[str, dict[str, str]]] = {
     "python": ("python", {}),
     "security": ("python-hardened", {"PYTHON_TOOLS": "bandit"}),
-    "node": ("node", {}),
 }
+_AGENT = {**TEMPLATE, "memory_bytes": 512 * MEBIBYTE, "warm": 0, "maximum": 1, "workspaces": True}
 
 
-@pytest.fixture(scope="module")
-def toolchains(
-    request: pytest.FixtureRequest, docker_client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Daemon]:
-    """A sandboxd with an agent type for each toolchain, as a deployment tells it."""
-    agent = {**TEMPLATE, "memory_bytes": 512 * MEBIBYTE, "warm": 0, "maximum": 1, "workspaces": True}
-    types: dict[str, tuple[str, dict[str, str]]] = getattr(request, "param", TYPES)
+@contextlib.contextmanager
+def _built(types: dict[str, tuple[str, dict[str, str]]], client: docker.DockerClient) -> Generator[dict[str, Any]]:
+    """Templates as a deployment has them; their images are removed afterwards."""
     tags = {name: f"agent-fleet-test-toolchains/{name}:1" for name in types}
     try:
-        templates = {
-            name: {**agent, "image": build_agent_image(target, tags[name], **arguments)}
+        yield {
+            name: {**_AGENT, "image": build_agent_image(target, tags[name], **arguments)}
             for name, (target, arguments) in types.items()
         }
-        daemon = Daemon(tmp_path_factory.mktemp("toolchains"), templates, made=DockerMade(docker_client, {}))
-        daemon.start()
-        yield daemon
-        daemon.stop()
     finally:
         for tag in tags.values():
             with contextlib.suppress(NotFound):
                 # Docker may still be at removing the last job's container.
-                docker_client.images.remove(tag, force=True)
+                client.images.remove(tag, force=True)
+
+
+def _unpack(images: Iterable[str], state: Path) -> None:
+    """What `python -m fleet_runtime bundle` does on a host without Docker."""
+    saved = state / "agent.tar"
+    for image in images:
+        subprocess.run(["docker", "save", "--output", str(saved), image], check=True, timeout=120)
+        assert Images(state / "images").unpack(saved, keep=9) == image
+        saved.unlink()
+
+
+@pytest.fixture(scope="module")
+def toolchains(
+    made: DockerMade | OciMade, docker_client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
+    """A sandboxd with agent types of the Python toolchain, one of them hardened, on each backend."""
+    with _built(TYPES, docker_client) as templates:
+        if isinstance(made, OciMade):
+            _unpack((str(each["image"]) for each in templates.values()), made.state)
+        daemon = Daemon(tmp_path_factory.mktemp("toolchains"), templates, made=made)
+        daemon.start()
+        yield daemon
+        daemon.stop()
+
+
+@pytest.fixture(scope="module", params=[("node", {})], ids=["node"])
+def toolchain(
+    request: pytest.FixtureRequest, docker_client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Daemon]:
+    """A sandboxd with one other toolchain."""
+    target, arguments = request.param
+    with _built({target: (target, arguments)}, docker_client) as templates:
+        daemon = Daemon(tmp_path_factory.mktemp("toolchain"), templates, made=DockerMade(docker_client, {}))
+        daemon.start()
+        yield daemon
+        daemon.stop()
 
 
 async def work(daemon: Daemon, template: str, command: str | list[str], workspace: str = "app") -> RunResult:
@@ -79,24 +111,24 @@ async def test_the_security_type_finds_a_fault_that_another_type_wrote(toolchain
     assert b"B602" in result.stdout
 
 
-async def test_the_node_type_has_the_cli_and_runs_a_packages_tests(toolchains: Daemon) -> None:
+async def test_the_node_type_has_the_cli_and_runs_a_packages_tests(toolchain: Daemon) -> None:
     """The CLI is what the type is for, and it must start under the sandbox's limits and without a network."""
-    assert "(Claude Code)" in await out(toolchains, "node", ["claude", "--version"])
+    assert "(Claude Code)" in await out(toolchain, "node", ["claude", "--version"])
     package = '{"name": "app", "version": "1.0.0", "scripts": {"test": "node --test"}}'
     suite = 'require("node:test")("adds", () => require("node:assert").equal(1 + 1, 2))'
-    await out(toolchains, "node", f"echo '{package}' > package.json; echo '{suite}' > app.test.js", "npm")
-    assert "pass 1" in await out(toolchains, "node", ["npm", "test"], "npm")
+    await out(toolchain, "node", f"echo '{package}' > package.json; echo '{suite}' > app.test.js", "npm")
+    assert "pass 1" in await out(toolchain, "node", ["npm", "test"], "npm")
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("toolchains", [{"rust": ("rust", SMALL_RUST_TOOL)}], indirect=True, ids=["small tool"])
-async def test_the_rust_type_has_its_tool_and_neither_cargo_nor_a_compiler(toolchains: Daemon) -> None:
+@pytest.mark.parametrize("toolchain", [("rust", SMALL_RUST_TOOL)], indirect=True, ids=["rust with a small tool"])
+async def test_the_rust_type_has_its_tool_and_neither_cargo_nor_a_compiler(toolchain: Daemon) -> None:
     """What built the tool is many times its size, and nothing that an agent needs."""
-    assert "Usage" in await out(toolchains, "rust", ["minijinja-cli", "--help"])
-    await out(toolchains, "rust", "echo 'fn {{ name }}() {}' > f.j2; echo '{\"name\": \"main\"}' > d.json", "rust")
-    assert (await out(toolchains, "rust", ["minijinja-cli", "f.j2", "d.json"], "rust")).strip() == "fn main() {}"
-    assert (await work(toolchains, "rust", ["cargo", "--version"])).exit_code == 127
-    assert (await work(toolchains, "rust", ["rustc", "--version"])).exit_code == 127
+    assert "Usage" in await out(toolchain, "rust", ["minijinja-cli", "--help"])
+    await out(toolchain, "rust", "echo 'fn {{ name }}() {}' > f.j2; echo '{\"name\": \"main\"}' > d.json", "rust")
+    assert (await out(toolchain, "rust", ["minijinja-cli", "f.j2", "d.json"], "rust")).strip() == "fn main() {}"
+    assert (await work(toolchain, "rust", ["cargo", "--version"])).exit_code == 127
+    assert (await work(toolchain, "rust", ["rustc", "--version"])).exit_code == 127
 
 
 async def test_without_a_shell_a_list_runs_and_keeps_every_rule_of_a_job(toolchains: Daemon) -> None:

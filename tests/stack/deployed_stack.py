@@ -140,9 +140,12 @@ class DeployedStack:
         for volume in self.docker.volumes.list(filters={"label": f"{FLEET_LABEL}={self.fleet}"}):
             with suppress(NotFound):
                 volume.remove(force=True)
-        for name in ("runtime", "sandbox", "postgres", "redis"):
-            with suppress(NotFound):
-                self.docker.images.remove(f"agent-fleet/{name}:{self.fleet}")
+        built = (tag for image in self.docker.images.list() for tag in image.tags if tag.startswith("agent-fleet/"))
+        for tag in built:
+            # An agent type's image has the type's name behind the fleet's.
+            if tag.partition(":")[2].startswith(self.fleet):
+                with suppress(NotFound):
+                    self.docker.images.remove(tag)
         for folder in ("logs", "locks"):
             for path in (CHECKOUT / ".fleet" / folder).glob(f"{self.name}[-.]*"):
                 path.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ from deployed_stack import FirstUp
 from docker import DockerClient
 
 from engine.bundle.images import NEEDED
+from engine.cluster import removal
+from engine.cluster.layout import layout
 from engine.commands.bundle import write
 from engine.commands.session import Session
 from engine.paths import Paths
@@ -56,3 +58,37 @@ def test_a_fleet_is_installed_from_a_bundle_without_a_network(
     assert "Its first job" in said
     assert "a way to the network: none" in said
     assert "agent-fleet-local is down." in said
+
+
+_CLUSTER = """
+ended() { status=$?; trap - EXIT; make cluster-down; exit $status; }
+trap ended EXIT
+set -e
+! getent hosts pypi.org
+make cluster BUNDLE=$bundle
+make cluster-images BUNDLE=$bundle
+make up STACK=local-cluster BUNDLE=$bundle
+make down STACK=local-cluster
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(_MAKE_SECONDS + _INSTALL_SECONDS)
+def test_a_cluster_is_installed_from_a_bundle_without_a_network(
+    first_up: FirstUp,
+    daemon: DockerClient,
+    machine: AirGappedMachine,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Prevents nodes that wait for ever for an image, or a cluster whose programs would have to be built."""
+    assert not removal.present(layout()), "kubelets of two clusters would end each other's pods: make cluster-down"
+    session = Session(Paths(), "local", time.monotonic())
+    bundle = write(daemon, session, tmp_path, first_up.stack.fleet, list(NEEDED), cluster=True, report=_quiet)
+    record_property("bundle_megabytes", round(bundle.stat().st_size / 1e6))
+    begun = time.monotonic()
+    code, said = machine.run(f"bundle={bundle}\n{_CLUSTER}", _INSTALL_SECONDS)
+    record_property("installed_seconds", round(time.monotonic() - begun))
+    assert code == 0, said
+    assert "Its first job" in said
+    assert "The cluster is gone" in said

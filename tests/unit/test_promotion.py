@@ -212,6 +212,22 @@ def test_a_list_of_signatures_without_any_vouches_for_nothing(paths: Paths, regi
         command.promote(paths, "staging", "prod", paths.root / "cosign.pub", dry_run=False)
 
 
+@pytest.mark.parametrize(
+    "damaged", [b"{", b"[]", b'{"layers": [{}]}', b'{"layers": [{"digest": "sha256:0", "annotations": 1}]}', b"\xff"]
+)
+@pytest.mark.parametrize("ending", ["sig", "att"])
+def test_a_damaged_signature_is_an_error_of_one_line(
+    paths: Paths, registry: _Registry, ending: str, damaged: bytes
+) -> None:
+    """Prevents a stack trace, from which nobody sees that the image must not be used."""
+    images = {name: registry.publish(paths.root / "published", name) for name in ("runtime", "sandbox")}
+    place = f"/v2/team/runtime/manifests/{images['runtime'].partition('@')[2].replace(':', '-')}.{ending}"
+    registry.content[place] = damaged
+    paths.tracked_configuration("staging").write_text(SETTINGS.format(**images))
+    with pytest.raises(UserFacingError, match="damaged"):
+        command.promote(paths, "staging", "prod", paths.root / "cosign.pub", dry_run=False)
+
+
 def test_a_release_file_promotes_as_a_stack_does(paths: Paths, registry: _Registry) -> None:
     """The first stack of a chain takes what the pipeline published, which stands in the release's file."""
     images = {name: registry.publish(paths.root / "published", name) for name in ("runtime", "sandbox", "redis")}

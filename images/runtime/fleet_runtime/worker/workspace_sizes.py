@@ -13,6 +13,8 @@ log = structlog.get_logger()
 
 _PAUSE_SECONDS = 1.0
 """Between two measurements: each reads the folders of all workspaces of the host."""
+_RETRY_SECONDS = 10.0
+"""After one that failed: until it succeeds, the API goes by older sizes."""
 
 
 @runtime_checkable
@@ -40,24 +42,28 @@ class WorkspaceSizes:
         self._wake.set()
 
     async def run(self) -> None:
-        """Measure until cancelled. What cannot be measured keeps its last size."""
+        """Measure until cancelled. What cannot be measured keeps its last size, and is tried again."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._measure()
-            await asyncio.sleep(_PAUSE_SECONDS)
+            done = await self._measure()
+            await asyncio.sleep(_PAUSE_SECONDS if done else _RETRY_SECONDS)
 
-    async def _measure(self) -> None:
+    async def _measure(self) -> bool:
         used, self._used = self._used, set()
         sizes: dict[Key, int] = {}
+        measured = True
         try:
             if isinstance(self._sandboxes, MeasuresWorkspaces):
                 sizes = await self._sandboxes.workspace_sizes()
         except (SandboxLost, SandboxRefused) as error:
             log.warning("workspaces_not_measured", reason=str(error))
+            measured = False
+            self._wake.set()
         try:
             await self._store.record(sizes, used)
         except DatabaseAway as error:
             log.warning("workspace_sizes_not_written", error=str(error))
             self._used |= used
             self._wake.set()
+        return measured
