@@ -11,7 +11,7 @@ from family_samples import production, sample
 
 from engine.image_family import agent_steps, matrix, pipeline_steps, steps
 from engine.image_family.build import build
-from engine.image_family.probe import Prober
+from engine.image_family.probe import WANTED_BYTES, Prober
 
 ALL = (*agent_steps.STEPS, *pipeline_steps.STEPS)
 
@@ -33,6 +33,13 @@ def test_an_image_passes_every_step_that_applies(daemon: DockerClient, built: di
 
 
 @pytest.mark.timeout(1500)
+@pytest.mark.parametrize("name", ["runtime", "postgres"])
+def test_what_a_limit_refuses_is_had_without_it(daemon: DockerClient, built: dict[str, str], name: str) -> None:
+    """A question that no container can answer would say of every limit that it holds."""
+    prober = Prober(daemon, matrix.load().chosen([name])[0], built[name])
+    assert WANTED_BYTES in prober.ask("memory", mem_limit="1g", memswap_limit="1g").output
+
+
 @pytest.mark.parametrize(
     "name", ["agent-python", "agent-python-hardened", "agent-node", "agent-node-hardened", "mcp-proxy"]
 )
