@@ -31,8 +31,8 @@ class StackState:
         """`state` is the folder of the file backend."""
         self.stack = stack
         self._root = state / ".pulumi"
-        self.checkpoint = state / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
-        self._locks = state / ".pulumi" / "locks" / "organization" / PROJECT / stack
+        self.checkpoint = self._root / "stacks" / PROJECT / f"{stack}.json"
+        self._locks = self._root / "locks" / "organization" / PROJECT / stack
 
     def exists(self) -> bool:
         """Whether the stack has been initialised."""

@@ -2,6 +2,7 @@
 
 from typing import Generic, TypeVar
 
+from settings.agent_image_names import key_of_target
 from settings.values import ImageByDigest, ImageName, Section
 
 _Image = TypeVar("_Image", bound=str)
@@ -27,7 +28,7 @@ class _AgentImages(Section, Generic[_Image]):
 
     def of(self, target: str) -> _Image | None:
         """The image of a target of images/agent, such as `python-hardened`."""
-        return getattr(self, target.replace("-", "_"))
+        return getattr(self, key_of_target(target))
 
 
 class AgentDigests(_AgentImages[ImageByDigest]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from settings.agent_image_names import key_of_target
 from settings.agent_model import CREDENTIALS_TENANT
 from settings.model import Settings
 from settings.violation import Violation
@@ -96,7 +97,7 @@ def _image_violations(settings: Settings, name: str) -> Iterator[Violation]:
     source = "digests" if images.digests is not None else "imported" if images.imported is not None else None
     given = images.digests or images.imported
     if agent.target is not None and agent.image is None and given is not None and given.agents.of(agent.target) is None:
-        key = f"images.{source}.agents.{agent.target.replace('-', '_')}"
+        key = f"images.{source}.agents.{key_of_target(agent.target)}"
         yield Violation(
             key,
             f"not given, and with fleet.images.{source} nothing is built, so fleet.{here}.toolchain has no image: give "

@@ -15,11 +15,10 @@ from engine.bundle.archive import MANIFEST, BundleError, unpack
 from engine.errors import UserFacingError
 from engine.paths import Paths, cache_directory
 from engine.report import Report, private_file
+from settings.agent_image_names import key_of_image
 
 _SETTINGS = (*images.NEEDED, "redis")
 """The images that `fleet.images.imported` names, wherever they run."""
-_AGENT = "agent-"
-"""What the agents' images begin with; only a Docker host has them."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ class Bundle:
         if missing := [name for name in images.NEEDED if name not in known]:
             raise UserFacingError(f"The bundle has no image {missing[0]}.", "Make it anew: make bundle.")
         imported: dict[str, Any] = {name: known[name][kind] for name in _SETTINGS if name in known}
+        # Only a Docker host has agents' images.
         if kind == "id" and (agents := _agents(known)):
             imported["agents"] = agents
         fleet["images"] = {"imported": imported}
@@ -98,11 +98,8 @@ class Bundle:
 
 def _agents(known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return the agents' images by the names that settings have for them."""
-    return {
-        name.removeprefix(_AGENT).replace("-", "_"): str(image["id"])
-        for name, image in known.items()
-        if name.startswith(_AGENT)
-    }
+    keys = {key_of_image(name): str(image["id"]) for name, image in known.items()}
+    return {key: image for key, image in keys.items() if key is not None}
 
 
 def open_bundle(path: Path, report: Report) -> Bundle:

@@ -67,8 +67,7 @@ def install(folder: Path, manifest: Mapping[str, Any], paths: Paths, report: Rep
 
 
 def _copy(source: Path, target: Path, report: Report) -> None:
-    lacking = [each.name for each in source.iterdir() if not (target / each.name).exists()]
-    if not lacking:
+    if all((target / each.name).exists() for each in source.iterdir()):
         return
     report(f"Installing {target.name} from the bundle into {target.parent}.")
     part = target.with_name(f"{target.name}.part")

@@ -19,7 +19,7 @@ _CNI_CACHE = Path("/var/lib/cni")
 _KUBELET = Path("/var/lib/kubelet")
 _PAUSE = 0.05
 # By the name of the file.
-PROGRAMS = {
+_PROGRAMS = {
     "etcd": "etcd",
     "docker-registry": "registry",
     "containerd": "containerd",
@@ -54,7 +54,7 @@ def _processes(layout: Layout) -> dict[str, Process]:
         named = [word.rpartition("=")[2] for word in words[1:]]
         if pid in known or not words or not any(name.startswith(folders) for name in named):
             continue
-        part = PROGRAMS.get(Path(words[0]).name)
+        part = _PROGRAMS.get(Path(words[0]).name)
         if part is not None and (process := find(pid)) is not None:
             found[f"{part} {pid}"] = process
     return found

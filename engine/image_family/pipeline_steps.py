@@ -163,7 +163,7 @@ def variables_arrive(subject: Subject) -> str:
 def limits_hold(subject: Subject) -> str:
     """G3.11: a process that wants 200 MB in a container of 64 MB does not get them, nor does the next one suffer."""
     answer = subject.prober.ask("memory", mem_limit="64m", memswap_limit="64m")
-    # What was had counts, not how it ended: a shell outlives what was killed in it, and Docker may say so too late.
+    # What was had counts, not how it ended: a shell outlives what was killed in it, and not every host tells Docker.
     if WANTED_BYTES in answer.output:
         raise StepFailedError(
             "200 MB were had in a container of 64 MB.", "Check that this Docker enforces memory limits (docker info)."

@@ -8,10 +8,10 @@ import yaml
 
 from engine.configuration import KEY
 from engine.errors import UserFacingError
+from settings.agent_image_names import image_of_key, key_of_image
 
 AGENTS = "agents"
 """Below that place: the agents' images, each by its target, where a release has `agent-<target>`."""
-_AGENT = "agent-"
 PLACE = ("config", KEY, "images", "digests")
 _BY_DIGEST = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 
@@ -30,7 +30,7 @@ def _nodes(path: Path, text: str) -> dict[str, yaml.ScalarNode]:
             )
         node = pairs[key]
     pairs = _pairs(node)
-    agents = {f"{_AGENT}{key.replace('_', '-')}": value for key, value in _pairs(pairs.get(AGENTS)).items()}
+    agents = {image_of_key(key): value for key, value in _pairs(pairs.get(AGENTS)).items()}
     return {name: value for name, value in {**pairs, **agents}.items() if isinstance(value, yaml.ScalarNode)}
 
 
@@ -45,8 +45,8 @@ def digests(path: Path) -> dict[str, str]:
     """The images of a settings file by name; raises UserFacingError if it has none."""
     found = {name: str(node.value) for name, node in _nodes(path, path.read_text()).items()}
     for name, value in found.items():
-        key = f"{AGENTS}.{name.removeprefix(_AGENT).replace('-', '_')}" if name.startswith(_AGENT) else name
-        check_digest(f"{path.name}: fleet.images.digests.{key}", value)
+        agent = key_of_image(name)
+        check_digest(f"{path.name}: fleet.images.digests.{name if agent is None else f'{AGENTS}.{agent}'}", value)
     return found
 
 

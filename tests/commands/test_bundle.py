@@ -9,42 +9,24 @@ import sys
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
-import yaml
-from docker.errors import ImageNotFound
+from small_bundle import small_staging
 
-from engine.bundle import archive, images
+from engine.bundle import archive
 from engine.bundle.archive import BundleError, unpack
-from engine.bundle.install import Bundle
-from engine.bundle.writing import Staging, check_space, digest_of
-from engine.commands.cluster import cluster
-from engine.commands.session import Session
-from engine.configuration import KEY
+from engine.bundle.writing import Staging, check_space
 from engine.errors import UserFacingError
-from engine.paths import CHECKOUT, Paths
-from settings.load import from_mapping
 
 _ID = "sha256:" + "a1" * 32
-
-
-def _staging(folder: Path) -> Staging:
-    staging = Staging(folder)
-    staging.described |= {"commit": "c0ffee", "lock": digest_of([CHECKOUT / "uv.lock"])}
-    staging.add_text("README.md", "text", "read me\n")
-    staging.add_text("images/runtime.tar.gz", "image", "layers" * 5000)
-    staging.add_text("wheels/one.whl", "wheel", "a wheel")
-    return staging
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A whole bundle of three small entries."""
     target = tmp_path / "bundle.tar"
-    _staging(tmp_path / "work").write(target)
+    small_staging(tmp_path / "work").write(target)
     return target
 
 
@@ -188,7 +170,7 @@ def test_a_bundle_of_another_version_is_refused_by_the_commit_that_it_needs(bund
 def test_the_archive_is_the_same_whenever_it_is_written(bundle: Path, tmp_path: Path) -> None:
     """Prevents two bundles of one content that cannot be told from a changed one."""
     other = tmp_path / "other.tar"
-    _staging(tmp_path / "elsewhere").write(other)
+    small_staging(tmp_path / "elsewhere").write(other)
     assert other.read_bytes() == bundle.read_bytes()
 
 
@@ -209,7 +191,7 @@ def test_an_entry_that_was_finished_is_not_made_again(tmp_path: Path) -> None:
 
 def test_a_run_that_broke_off_leaves_no_archive(tmp_path: Path) -> None:
     """Prevents half an archive under the name of a whole one."""
-    staging = _staging(tmp_path / "work")
+    staging = small_staging(tmp_path / "work")
     (tmp_path / "work" / "entries" / "wheels" / "one.whl").unlink()
     with pytest.raises(FileNotFoundError):
         staging.write(tmp_path / "bundle.tar")
@@ -250,67 +232,3 @@ def test_two_commands_that_unpack_one_bundle_take_turns(bundle: Path, tmp_path: 
         assert not list((cache / "bundles").iterdir())
         os.close(lock)
         assert (second.result(30) / "manifest.json").exists()
-
-
-def test_a_second_install_needs_no_room_for_what_docker_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prevents a `make up` that cannot be repeated, because the first one filled half of the disk."""
-    entry = {"kind": "image", "image": "runtime", "id": _ID, "reference": "agent-fleet/runtime:a1", "bytes": 1 << 40}
-    opened = Bundle(tmp_path, {"entries": {"images/runtime.tar.gz": entry}})
-    monkeypatch.setattr(images, "free_bytes", Mock(return_value=1 << 20))
-    daemon = Mock()
-    opened.load_images(daemon, _quiet)
-    daemon.images.load.assert_not_called()
-    daemon.images.get.side_effect = ImageNotFound("none")
-    with pytest.raises(UserFacingError, match="GB free"):
-        opened.load_images(daemon, _quiet)
-
-
-@pytest.mark.parametrize(("architecture", "image"), [("vm", _ID), ("cluster", "agent-fleet/runtime:a1a1a1a1a1a1")])
-def test_a_stack_takes_its_images_from_the_bundle(tmp_path: Path, architecture: str, image: str) -> None:
-    """Prevents a build or a pull where there is no network."""
-    entries = {
-        f"images/{name}.tar.gz": {
-            "kind": "image", "image": name, "id": _ID, "reference": f"agent-fleet/{name}:a1a1a1a1a1a1"
-        }
-        for name in ("runtime", "sandbox", "postgres")
-    }  # fmt: skip
-    source = tmp_path / "Pulumi.local.yaml"
-    fleet = {"architecture": architecture, "images": {"registry": "127.0.0.1:5001"}, "workers": {"count": 1}}
-    source.write_text(yaml.safe_dump({"config": {KEY: fleet}}))
-    written = Bundle(tmp_path, {"entries": entries}).settings(Paths(tmp_path), "local", source)
-    settings = yaml.safe_load(written.read_text())["config"][KEY]
-    assert settings["images"]["imported"]["runtime"] == image
-    assert set(settings["images"]) == {"imported"}
-    assert settings["workers"] == {"count": 1}
-
-
-def test_a_cluster_from_a_bundle_without_its_programs_is_refused(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where there is no network the programs cannot be built either, and that would be said after minutes."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(UserFacingError, match="no programs of a cluster") as refusal:
-        cluster(Session(Paths(tmp_path), "local-cluster", 0.0), bundle)
-    assert "CLUSTER=yes" in refusal.value.remedy
-
-
-@pytest.mark.parametrize("architecture", ["vm", "cluster"])
-def test_the_agents_images_of_a_bundle_are_named_where_agents_have_them(tmp_path: Path, architecture: str) -> None:
-    """A fleet with agents would want to build theirs where there is no network."""
-    names = ("runtime", "sandbox", "postgres", "agent-python", "agent-node-hardened")
-    entries = {
-        f"images/{name}.tar.gz": {"kind": "image", "image": name, "id": _ID, "reference": f"agent-fleet/{name}:a1"}
-        for name in names
-    }
-    source = tmp_path / "Pulumi.local.yaml"
-    agents = {"a": {"toolchain": "python"}, "b": {"toolchain": "node", "hardened": True}}
-    teams = {"t": {"pools": {"testing": {}}}}
-    fleet = {"architecture": architecture, **({"agents": agents} if architecture == "vm" else {"teams": teams})}
-    source.write_text(yaml.safe_dump({"config": {KEY: fleet}}))
-    written = Bundle(tmp_path, {"entries": entries}).settings(Paths(tmp_path), "local", source)
-    given = yaml.safe_load(written.read_text())["config"][KEY]
-    imported = from_mapping(given, stack="local", today=date(2026, 11, 21)).images.imported
-    assert imported is not None
-    assert set(Bundle(tmp_path, {"entries": entries}).archives()) == {"runtime", "sandbox", "postgres"}, "for a node"
-    expected = (_ID, _ID, None) if architecture == "vm" else (None, None, None)
-    assert (imported.agents.python, imported.agents.node_hardened, imported.agents.rust) == expected

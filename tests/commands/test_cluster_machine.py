@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from engine.cluster import conflicts, kernel_settings, network, packages, removal
+from engine.cluster import conflicts, kernel_settings, network, packages
 from engine.cluster.layout import Layout
 from engine.cluster.processes import Part, Process, Supervisor, end, find
 from engine.cluster.removal import mounts_below
@@ -105,8 +105,8 @@ def test_a_checkout_too_deep_for_sockets_is_refused(tmp_path: Path, monkeypatch:
 def test_another_checkouts_cluster_is_named(place: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents two checkouts from starting over each other's node, and a killed one from being in the way for good."""
     monkeypatch.setattr(network, "owner", Mock(return_value=str(tmp_path)))
-    part = subprocess.Popen(["sh", "-c", "read _", f"--config={tmp_path}/configuration/file"], stdin=subprocess.PIPE)
-    monkeypatch.setitem(removal.PROGRAMS, "sh", "kubelet")
+    command = ["kubelet", "-c", "read _", f"--config={tmp_path}/configuration/file"]
+    part = subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE)
     with pytest.raises(UserFacingError) as raised:
         conflicts.check_owner(place)
     assert str(tmp_path) in raised.value.message

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 from calls import result, run, submit
+from gated_code import until_there
 from runtime_processes import Stack, start_stack, until
 
 _COMMAND = [sys.executable, "-m", "fleet_runtime", "workers"]
@@ -24,11 +25,7 @@ def test_a_drained_worker_ends_its_job_takes_no_other_and_works_again_when_told(
 ) -> None:
     """To look after a host its worker had to be killed, and its jobs ran twice."""
     gate, begun = tmp_path / "gate", tmp_path / "begun"
-    code = (
-        "import os, time\n"
-        f"open({str(begun)!r}, 'w').close()\n"
-        f"while os.path.isdir({str(gate.parent)!r}) and not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
-    )
+    code = f"import os, time\nopen({str(begun)!r}, 'w').close()\n{until_there(gate)}"
     with start_stack(database_url, workers=1, HEARTBEAT_SECONDS="0.3") as stack, stack.client() as client:
         running = submit(client, code=code)
         until(begun.exists, what="the job's start")

@@ -12,6 +12,7 @@ import httpx
 import psycopg
 import pytest
 from calls import problem, result, submit
+from gated_code import until_there
 from postgres_server import Server
 from runtime_processes import Stack, start_stack, until
 
@@ -81,8 +82,7 @@ def _left_over(url: str) -> int:
 
 def _gated(gate: Path, before: str, after: str) -> str:
     """Code that writes something, waits for a file, and writes more."""
-    folder, file = repr(str(gate.parent)), repr(str(gate))
-    wait = f"import os, sys, time\nwhile os.path.isdir({folder}) and not os.path.exists({file}): time.sleep(0.02)\n"
+    wait = f"import os, sys, time\n{until_there(gate)}"
     return f"import sys\n{before}\nsys.stdout.flush(); sys.stderr.flush()\n{wait}{after}\n"
 
 
@@ -243,7 +243,7 @@ def test_a_new_attempt_begins_the_stream_anew(database_url: str, tmp_path: Path)
         "import os, sys, time\n"
         f"again = os.path.exists({str(first)!r}); open({str(first)!r}, 'w').close()\n"
         "print('second' if again else 'one', flush=True)\n"
-        f"while os.path.isdir({str(gate.parent)!r}) and not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+        f"{until_there(gate)}"
     )
     with (
         start_stack(

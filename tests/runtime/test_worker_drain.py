@@ -10,6 +10,7 @@ from fleet_runtime.payload import encode
 from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.worker.worker import Worker
+from gated_code import until_there
 from jobs import new_job, row
 from local_sandboxes import LocalSandboxes
 
@@ -19,11 +20,7 @@ async def test_a_worker_says_that_it_drains_before_its_jobs_have_ended(
 ) -> None:
     """Its warm sandboxes are given up then: its last job may take an hour, and its successor needs them now."""
     told, started = tmp_path / "told", tmp_path / "started"
-    code = (
-        "import os, time\n"
-        f"open({str(started)!r}, 'w').close()\n"
-        f"while os.path.isdir({str(told.parent)!r}) and not os.path.exists({str(told)!r}): time.sleep(0.02)\n"
-    )
+    code = f"import os, time\nopen({str(started)!r}, 'w').close()\n{until_there(told)}"
     job = new_job(body=encode("python", code, None, {}))
     await Acceptance(database).accept(job)
     settings = WorkerSettings.model_validate({"database_url": database_url, "drain_seconds": 20})

@@ -22,6 +22,11 @@ class BackendError(Exception):
         self.shortage = shortage
 
 
+def says_disk_is_full(said: str) -> bool:
+    """Say whether words of the kernel, Docker or a runtime are about a full disk; the kernel's come through both."""
+    return "no space left on device" in said.lower()
+
+
 class Sandbox(Protocol):
     """One started sandbox and the two streams of its runner."""
 

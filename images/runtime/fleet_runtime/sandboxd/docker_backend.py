@@ -13,7 +13,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from fleet_runtime.sandboxd.backend import BackendError, Sandbox
+from fleet_runtime.sandboxd.backend import BackendError, Sandbox, says_disk_is_full
 from fleet_runtime.sandboxd.config import SandboxTemplate
 from fleet_runtime.sandboxd.docker_attachment import Attachment
 from fleet_runtime.sandboxd.docker_posture import LABEL_FLEET, LABEL_ROLE, ROLE, container_config
@@ -27,7 +27,6 @@ _CALL_SECONDS = 30
 """No single request to the daemon waits longer, but for those that read or remove whole folders."""
 _FOLDERS_SECONDS = 300
 """The workers wait a little longer for both (client.py)."""
-_NO_SPACE = "no space left on device"
 _STARTS_AT_ONCE = 4
 _REMOVALS_AT_ONCE = 4
 
@@ -85,13 +84,12 @@ class DockerBackend:
 
     async def workspace_sizes(self) -> list[WorkspaceSize]:
         """Have the daemon measure its volumes; it does that for one caller at a time."""
-        return await self._call(self._measurer, lambda _: self._patiently(lambda it: volume_sizes(it, self._fleet)))
+        return await self._call(self._measurer, self._patiently(lambda client: volume_sizes(client, self._fleet)))
 
     async def remove_workspace(self, workspace: Workspace) -> bool:
         """Remove its volume."""
-        return await self._call(
-            self._removers, lambda _: self._patiently(lambda it: remove_volume(it, self._fleet, workspace))
-        )
+        remove = self._patiently(lambda client: remove_volume(client, self._fleet, workspace))
+        return await self._call(self._removers, remove)
 
     def close(self) -> None:
         """End the threads; calls under way end by their own time limit."""
@@ -101,9 +99,14 @@ class DockerBackend:
     async def _call(self, pool: ThreadPoolExecutor, work: Callable[[docker.APIClient], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(pool, self._guarded, work)
 
-    def _patiently(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
-        with contextlib.closing(docker.APIClient(self._host, version="auto", timeout=_FOLDERS_SECONDS)) as client:
-            return work(client)
+    def _patiently(self, work: Callable[[docker.APIClient], _Result]) -> Callable[[docker.APIClient], _Result]:
+        """Return the same work by a client of its own, which waits longer."""
+
+        def done(_: docker.APIClient) -> _Result:
+            with contextlib.closing(docker.APIClient(self._host, version="auto", timeout=_FOLDERS_SECONDS)) as client:
+                return work(client)
+
+        return done
 
     def _guarded(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
         """Do one thing with the daemon, and put what goes wrong into words."""
@@ -117,7 +120,7 @@ class DockerBackend:
             # A container that was removed (404) or is being removed (409) meanwhile says nothing about the next one.
             lasting, said = error.status_code == 400, str(error.explanation or error)
             # A full disk is no fault of the job that finds it, which waits for space as for a free sandbox.
-            raise BackendError(f"Docker: {said}", lasting=lasting, shortage=_NO_SPACE in said.lower()) from error
+            raise BackendError(f"Docker: {said}", lasting=lasting, shortage=says_disk_is_full(said)) from error
         except (DockerException, requests.RequestException, OSError) as error:
             raise BackendError(f"the Docker daemon at {self._host} does not answer: {error}") from error
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from fleet_runtime.sandboxd.backend import BackendError, Sandbox
+from fleet_runtime.sandboxd.backend import BackendError, Sandbox, says_disk_is_full
 from fleet_runtime.sandboxd.config import OciSettings, SandboxTemplate
 from fleet_runtime.sandboxd.oci_archive import ImageError
 from fleet_runtime.sandboxd.oci_attachment import SocketAttachment
@@ -29,8 +29,6 @@ _Answer = TypeVar("_Answer")
 
 _REMOVALS_AT_ONCE = 2
 _DEATH_SECONDS = 5.0
-_NO_SPACE = "no space left on device"
-"""Said by the kernel to us, and by a runtime of what the kernel said to it."""
 _GVISOR = "runsc"
 """It puts itself into a user namespace, and has processes beside the first one."""
 
@@ -101,7 +99,7 @@ class OciBackend:
                 os.close(writing)
         except (BackendError, ImageError, OSError) as error:
             # A full disk is no fault of the job that finds it, which waits for space as for a free sandbox.
-            full = _NO_SPACE in str(error).lower()
+            full = says_disk_is_full(str(error))
             lasting = isinstance(error, ImageError)
             raise BackendError(f"template {template_name}: {error}", lasting=lasting, shortage=full) from error
         return await SocketAttachment.opened(name, ours, reading)
