@@ -19,6 +19,7 @@ from architectures.queue_foundation import Foundation
 from architectures.queue_images import QueueImages
 from architectures.service_settings import service_args
 from settings.model import Settings
+from settings.queue_model import usual_jobs_per_host
 
 BACKLOG_METRIC, BACKLOG_DIMENSION = "Backlog", "Fleet"
 """As the runtime's `api/backlog_metric.py` calls them."""
@@ -55,9 +56,10 @@ def api_hosts(
             "cpu_percent": given.cpu_percent,
             "target_group_arn": foundation.balancer.target_group_arn,
             "warm_up_seconds": settings.queue.scaling.warm_up_seconds,
-            "after": [*foundation.ways, *doorbell.ways],
         },
-        opts=on_aws,
+        opts=pulumi.ResourceOptions.merge(
+            on_aws, pulumi.ResourceOptions(depends_on=[*foundation.ways, *doorbell.ways])
+        ),
     )
 
 
@@ -96,12 +98,10 @@ def worker_hosts(
             "namespace": METRICS_NAMESPACE,
             "name": BACKLOG_METRIC,
             "dimensions": {BACKLOG_DIMENSION: fleet},
-            "jobs_per_host": queue.scaling.jobs_per_host or settings.workers.concurrency,
+            "jobs_per_host": queue.scaling.jobs_per_host or usual_jobs_per_host(settings.workers.concurrency),
         },
         "drain_seconds": settings.workers.drain_seconds,
         "warm_up_seconds": queue.scaling.warm_up_seconds,
-        # The API makes the database's tables before it answers.
-        "after": [api.group, *foundation.ways, *doorbell.ways],
     }
     if queue.on_demand is not None and queue.on_demand.maximum > 0:
         args["on_demand"] = {
@@ -118,7 +118,9 @@ def worker_hosts(
             "minimum": queue.spot.minimum,
             "maximum": queue.spot.maximum,
         }
-    return WorkerGroup(name, args, opts=on_aws)
+    # The API makes the database's tables before it answers.
+    after = pulumi.ResourceOptions(depends_on=[api, *foundation.ways, *doorbell.ways])
+    return WorkerGroup(name, args, opts=pulumi.ResourceOptions.merge(on_aws, after))
 
 
 def _service_args(

@@ -14,7 +14,7 @@ from benchmarks.scaling_model import GroupPlan, Plan
 from benchmarks.scaling_policy import StepScaling, TargetTracking
 from engine.cost.price_table import regional
 from settings.model import Workers
-from settings.queue_model import OnDemandWorkers, Scaling, SpotWorkers
+from settings.queue_model import OnDemandWorkers, Scaling, SpotWorkers, usual_jobs_per_host
 
 REGION = "eu-west-1"
 JOB_SECONDS = 8.0
@@ -43,7 +43,7 @@ def shipped_plan(jobs_per_host: int | None = None) -> Plan:
     """The groups, as the settings' defaults make them, or with another `fleet.queue.scaling.jobs_per_host`."""
     on_demand, spot, scaling, prices = OnDemandWorkers(), SpotWorkers(), Scaling(), regional(REGION)
     places = Workers().concurrency
-    jobs = jobs_per_host or scaling.jobs_per_host or places
+    jobs = jobs_per_host or scaling.jobs_per_host or usual_jobs_per_host(places)
     kind = prices.instance(on_demand.instance_type)
     if kind is None:
         raise SystemExit(f"engine/cost/prices.toml has no price of {on_demand.instance_type}")
@@ -61,8 +61,8 @@ def shipped_plan(jobs_per_host: int | None = None) -> Plan:
 
 
 def other_target() -> int:
-    """Three quarters of what a host runs at once: it has room for jobs that come while others start."""
-    return max(1, Workers().concurrency * 3 // 4)
+    """As many as a host runs at once: hosts are full when there are just enough of them."""
+    return Workers().concurrency
 
 
 def patterns() -> tuple[Arrivals, ...]:

@@ -58,10 +58,19 @@ class Scaling(Section):
     """How the worker hosts follow the jobs."""
 
     jobs_per_host: Annotated[int, Field(ge=1, le=1_000), NOT_A_TRUTH_VALUE] | None = None
-    """Queued and running jobs that each worker host is to have. Left out: `fleet.workers.concurrency`, so that no job
-    waits for longer than a host takes to start. More is cheaper, and jobs wait."""
+    """Queued and running jobs that each worker host is to have. Left out: three quarters of
+    `fleet.workers.concurrency`, which leaves room for jobs that come while hosts start. More makes jobs wait."""
     warm_up_seconds: WholeNumber = Field(default=180, ge=30, le=3_600)
     """How long a host takes from its start until it runs jobs. So long it does not count as one that is missing."""
+
+
+def usual_jobs_per_host(concurrency: int) -> int:
+    """What `jobs_per_host` is where it was left out, for hosts that run `concurrency` jobs at once.
+
+    Three quarters, as `python -m benchmarks --only scaling` found: with all of them hosts are full when there are just
+    enough, a queue builds up, and too many are started.
+    """
+    return max(1, concurrency * 3 // 4)
 
 
 class RedisCache(Section):

@@ -113,10 +113,10 @@ def test_the_policies_have_these_expressions_and_the_settings_target(preview: bo
     assert alarm["treatMissingData"] == "notBreaching"
 
 
-def test_the_target_is_what_a_host_runs_at_once_if_nothing_is_said(preview: bool) -> None:
-    """Jobs would wait on hosts that have room, or hosts stand idle."""
+def test_the_target_leaves_a_quarter_of_each_host_free_if_nothing_is_said(preview: bool) -> None:
+    """Hosts would be full when there are just enough of them, and jobs wait until others start."""
     found = deployed(preview).one(POLICY, SPOT)
-    assert found.inputs["targetTrackingConfiguration"]["targetValue"] == 4
+    assert found.inputs["targetTrackingConfiguration"]["targetValue"] == 3
 
 
 def test_steps_leave_no_gap_and_do_not_overlap(preview: bool) -> None:

@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from agent_fleet.aws.host_group import METRICS, group_tags, refresh
+from agent_fleet.aws.host_group import METRICS, after, group_tags, refresh
 from agent_fleet.aws.host_template import declare_host_template
 from agent_fleet.aws.resource_tags import tags
 from agent_fleet.aws.worker_group_args import HostArgs
@@ -38,8 +38,6 @@ class ApiGroupArgs(TypedDict):
     """Where the load balancer finds them. A host that does not answer there is replaced."""
     warm_up_seconds: pulumi.Input[int]
     """How long a host takes from its start until it answers."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What must be there before the first host starts, and is removed after the last."""
     owner: NotRequired[pulumi.Input[str]]
     """The `owner` tag."""
 
@@ -48,10 +46,9 @@ class ApiGroup(pulumi.ComponentResource):
     """Hosts of the API: as many as their processors ask for, and new ones where they do not answer.
 
     They need no hook to drain: the load balancer sends them nothing more, and waits for open requests, before they end.
+    What `opts.depends_on` names is there before the first host starts, and is removed after the last.
     """
 
-    group: aws.autoscaling.Group
-    """The group, for what must come after its hosts."""
     group_name: pulumi.Output[str]
     """The group's name."""
 
@@ -85,9 +82,7 @@ class ApiGroup(pulumi.ComponentResource):
             min_elb_capacity=args["minimum"],
             wait_for_capacity_timeout="15m",
             tags=group_tags(name, own_tags),
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=list(args.get("after", ())), ignore_changes=["desiredCapacity"]
-            ),
+            opts=after(opts, pulumi.ResourceOptions(parent=self, ignore_changes=["desiredCapacity"])),
         )
         if args["minimum"] < args["maximum"]:
             aws.autoscaling.Policy(
@@ -103,6 +98,5 @@ class ApiGroup(pulumi.ComponentResource):
                 ),
                 opts=options,
             )
-        self.group = group
         self.group_name = group.name
         self.register_outputs({"group_name": self.group_name})

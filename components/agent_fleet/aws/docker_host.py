@@ -7,6 +7,7 @@ from agent_fleet.aws.docker_host_args import DockerHostArgs
 from agent_fleet.aws.docker_host_data import declare_data_volume, declare_snapshots
 from agent_fleet.aws.docker_host_network import declare_interface, declare_security_group
 from agent_fleet.aws.docker_host_plan import declare_secret, user_data
+from agent_fleet.aws.host_template import ROOT_DEVICE
 from agent_fleet.aws.instance_role import declare_instance_role, pull_images, put_metrics, read_secrets, write_logs
 from agent_fleet.aws.resource_tags import tags
 from agent_fleet.systemd.fleet_host import METRICS_NAMESPACE
@@ -108,13 +109,7 @@ class DockerHost(pulumi.ComponentResource):
                 http_put_response_hop_limit=1,
                 instance_metadata_tags="disabled",
             ),
-            root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(
-                volume_type="gp3",
-                volume_size=args["root_gibibytes"],
-                encrypted=True,
-                delete_on_termination=True,
-                tags={**own_tags, "Name": f"{name}-root"},
-            ),
+            root_block_device=None if given_image is None else self._root_disk(name, args, own_tags),
             ebs_optimized=True,
             monitoring=True,
             # For everybody else; Pulumi takes it off when it replaces the instance.
@@ -164,10 +159,25 @@ class DockerHost(pulumi.ComponentResource):
             }
         )
 
+    def _root_disk(
+        self, name: str, args: DockerHostArgs, own_tags: dict[str, pulumi.Input[str]]
+    ) -> aws.ec2.InstanceRootBlockDeviceArgs:
+        return aws.ec2.InstanceRootBlockDeviceArgs(
+            volume_type="gp3",
+            volume_size=args["root_gibibytes"],
+            encrypted=True,
+            delete_on_termination=True,
+            tags={**own_tags, "Name": f"{name}-root"},
+        )
+
     def _newest_image(
         self, name: str, args: DockerHostArgs, own_tags: dict[str, pulumi.Input[str]]
     ) -> aws.ec2.InstanceLaunchTemplateArgs:
-        """A template of nothing but the machine image: an instance itself takes no name of one that moves."""
+        """A template of the machine image and its disk: an instance itself takes no name of an image that moves.
+
+        The disk is not the instance's, because the provider then looks for the image by that name, and AWS refuses it:
+        https://github.com/hashicorp/terraform-provider-aws/issues/43488
+        """
         template = aws.ec2.LaunchTemplate(
             name,
             image_id=f"{_NEWEST}{_PROCESSORS[args['processors']]}",
@@ -175,6 +185,22 @@ class DockerHost(pulumi.ComponentResource):
             metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),
+            block_device_mappings=[
+                aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
+                    device_name=ROOT_DEVICE,
+                    ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+                        volume_type="gp3",
+                        volume_size=args["root_gibibytes"],
+                        encrypted="true",
+                        delete_on_termination="true",
+                    ),
+                )
+            ],
+            tag_specifications=[
+                aws.ec2.LaunchTemplateTagSpecificationArgs(
+                    resource_type="volume", tags={**own_tags, "Name": f"{name}-root"}
+                )
+            ],
             tags=own_tags,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -28,7 +28,7 @@ class DockerHostArgs(TypedDict):
     machine_image: NotRequired[str | None]
     """The machine image, of Amazon Linux 2023; left out, the newest when the instance is made. Plain."""
     root_gibibytes: pulumi.Input[int]
-    """Its root disk: images and logs."""
+    """Its root disk: images and logs. Where the machine image is the newest, another size replaces the instance."""
     data_gibibytes: pulumi.Input[int]
     """Its data disk, which outlives it. It can only grow."""
     snapshot_interval_hours: pulumi.Input[int]

@@ -55,6 +55,13 @@ def refresh(host: HostArgs, warm_up_seconds: pulumi.Input[int]) -> aws.autoscali
     )
 
 
+def after(given: pulumi.ResourceOptions | None, own: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    """The options of a group that waits for what its component depends on: children do not do so by themselves."""
+    if given is None:
+        return own
+    return pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(depends_on=given.depends_on))
+
+
 def group_tags(name: str, own_tags: Mapping[str, pulumi.Input[str]]) -> list[aws.autoscaling.GroupTagArgs]:
     """A group's tags; its hosts have theirs from the launch template."""
     return [

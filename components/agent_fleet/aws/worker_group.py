@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from agent_fleet.aws.host_group import METRICS, drain_hook, group_tags, refresh
+from agent_fleet.aws.host_group import METRICS, after, drain_hook, group_tags, refresh
 from agent_fleet.aws.host_template import declare_host_template
 from agent_fleet.aws.resource_tags import tags
 from agent_fleet.aws.worker_group_args import OnDemandArgs, SpotArgs, WorkerGroupArgs, group_name
@@ -18,7 +18,11 @@ from agent_fleet.aws.worker_group_scaling import excess_load, floor_load, follow
 
 
 class WorkerGroup(pulumi.ComponentResource):
-    """Worker hosts that follow the jobs, drain before they end, and are replaced when their template changes."""
+    """Worker hosts that follow the jobs, drain before they end, and are replaced when their template changes.
+
+    What `opts.depends_on` names is there before the first host starts, and is removed after the last: those that drain
+    still use it.
+    """
 
     on_demand_name: pulumi.Output[str] | None
     """The name of the group on demand; None where there is none."""
@@ -31,7 +35,7 @@ class WorkerGroup(pulumi.ComponentResource):
         if on_demand is None and spot is None:
             raise ValueError("on_demand, spot: neither was given, and nobody would run a job; give one of the two.")
         super().__init__("agent-fleet:index:WorkerGroup", name, {}, opts)
-        self._name, self._args = name, args
+        self._name, self._args, self._given = name, args, opts
         self._options = pulumi.ResourceOptions(parent=self)
         self._tags = tags(args["fleet"], "workers", args.get("owner"))
         self.on_demand_name = None if on_demand is None else self._on_demand(on_demand).name
@@ -113,8 +117,7 @@ class WorkerGroup(pulumi.ComponentResource):
 
     @property
     def _scaled(self) -> pulumi.ResourceOptions:
-        after = list(self._args.get("after", ()))
-        return pulumi.ResourceOptions(parent=self, depends_on=after, ignore_changes=["desiredCapacity"])
+        return after(self._given, pulumi.ResourceOptions(parent=self, ignore_changes=["desiredCapacity"]))
 
     def _follow(self, on_demand: OnDemandArgs | None, spot: SpotArgs | None) -> None:
         backlog, warm_up = self._args["backlog"], self._args["warm_up_seconds"]

@@ -91,7 +91,5 @@ class WorkerGroupArgs(TypedDict):
     """How long a host that is to end may finish its jobs. Plain: the hook's time follows it."""
     warm_up_seconds: pulumi.Input[int]
     """How long a host takes from its start until it runs jobs."""
-    after: NotRequired[Sequence[pulumi.Resource]]
-    """What must be there before the first host starts, and is removed after the last: those that drain still use it."""
     owner: NotRequired[pulumi.Input[str]]
     """The `owner` tag."""
