@@ -1,5 +1,12 @@
-"""A whole host with systemd, cloud-init and a Docker of its own, as a container: an instance that boots here."""
+"""A whole host with systemd, cloud-init and a Docker of its own, as a container: an instance that boots here.
 
+It must not change the machine's control groups. systemd mounts every controller of /proc/cgroups that has no mount yet
+(`mount_cgroup_controllers` in src/shared/mount-setup.c), which makes a new hierarchy of version 1 for the whole machine.
+So it has a namespace of its own for them, in which the kernel makes none (`cgroup1_root_to_use` in
+kernel/cgroup/cgroup-v1.c), a folder of its own with its own group of each, and a list of those that are mounted.
+"""
+
+import hashlib
 import io
 import json
 import subprocess
@@ -12,7 +19,7 @@ from typing import Any
 
 from containers import wait_for
 from docker import DockerClient
-from docker.errors import NotFound
+from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 from image_builds import build
 
@@ -39,16 +46,44 @@ RUN systemctl mask systemd-networkd.service systemd-networkd-wait-online.service
     && printf '%s\\n' 'datasource_list: [NoCloud]' 'locale: C.UTF-8' 'ssh_genkeytypes: []' \\
     >/etc/cloud/cloud.cfg.d/90_test.cfg \\
     && mkdir -p /var/lib/cloud/seed/nocloud
+COPY boot /boot-host
 STOPSIGNAL SIGRTMIN+3
-ENTRYPOINT ["/sbin/init"]
+ENTRYPOINT ["/boot-host"]
+"""
+_BOOT = """\
+#!/bin/sh
+# Makes the container's own control groups writable, and boots.
+set -eu
+if cut -d: -f3- /proc/self/cgroup | grep -qvx /; then
+    echo 'the control groups are not in a namespace of their own: a boot would change those of the machine' >&2
+    exit 1
+fi
+cat /proc/mounts >/run/mounts
+while read -r _ place kind _; do
+    case $kind in cgroup | cgroup2) mount -o remount,bind,rw "$place" ;; esac
+done </run/mounts
+# Hierarchy 0 is: not mounted, or a controller of version 2, where systemd does not read this list.
+while read -r name hierarchy rest; do
+    [ "$hierarchy" = 0 ] || printf '%s\\t%s\\t%s\\n' "$name" "$hierarchy" "$rest"
+done </proc/cgroups >/run/cgroups
+mount --bind /run/cgroups /proc/cgroups
+exec /sbin/init
 """
 
 
-def build_host(folder: Path, tag: str) -> str:
-    """Build the host's image; what Docker has of an earlier build is used again."""
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(_DOCKERFILE)
-    return build(folder, tag)
+def build_host(daemon: DockerClient, folder: Path) -> str:
+    """The host's image, kept under a name that says what it was made of; one that is there is used as it is."""
+    base = str(daemon.images.get(TAG).id)
+    made_of = hashlib.sha256("\0".join((base, _DOCKERFILE, _BOOT)).encode()).hexdigest()
+    tag = f"agent-fleet/test-host:{made_of[:16]}"
+    try:
+        return str(daemon.images.get(tag).id)
+    except ImageNotFound:
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(_DOCKERFILE)
+        (folder / "boot").write_text(_BOOT)
+        (folder / "boot").chmod(0o755)
+        return build(folder, tag)
 
 
 class SystemdHost:
@@ -68,12 +103,12 @@ class SystemdHost:
         """Make it and boot it. `device` is the machine's own, and `registry` the folder of a registry's images."""
         # By the command line: the library does not know `systempaths`.
         command = [
-            *("docker", "create", "--name", f"{name}-{uuid.uuid4().hex[:6]}", "--cgroupns", "host"),
+            *("docker", "create", "--name", f"{name}-{uuid.uuid4().hex[:6]}", "--cgroupns", "private"),
             *(f"--cap-add={each}" for each in _CAPABILITIES),
             *(f"--security-opt={each}=unconfined" for each in ("seccomp", "apparmor", "systempaths")),
             *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"),
-            *("--device", f"{device}:{DEVICE}", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
-            *("--volume", f"{registry}:/srv/registry:ro", "--volume", "/var/lib/docker", image),
+            *("--device", f"{device}:{DEVICE}", "--volume", f"{registry}:/srv/registry:ro"),
+            *("--volume", "/var/lib/docker", image),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from agent_fleet.systemd.host_plan import DataVolume, HostPlan, HostSecret
 from agent_fleet.systemd.service_workloads import api_on_host, database_on_host, workers_on_host
 from agent_fleet_client.fleet import Fleet
 from agent_fleet_client.jobs import Job
+from control_groups import assert_unchanged, control_groups
 from docker import DockerClient
 from host_fleet import ARGS, resolved_workloads
 from inner_registry import REGISTRY, REGISTRY_FILE, REGISTRY_UNIT
@@ -44,6 +45,14 @@ class Told:
     plan: HostPlan
     key: str
     boot: "partial[SystemdHost]"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def groups_as_they_were() -> Iterator[None]:
+    """The machine's control groups, which every boot must leave alone."""
+    before = control_groups()
+    yield
+    assert_unchanged(before)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +112,7 @@ def told(
     secrets_manager: str,
     run_name: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Told]:
+) -> Told:
     """The plan of the fleet's host, and how to boot one."""
     digests, folder = pushed
     key, known = new_key("default")
@@ -157,8 +166,7 @@ def told(
         # The image has Debian's; Amazon Linux's have other names.
         packages=(),
     )
-    tag = f"{run_name}/host:1"
-    image = build_host(tmp_path_factory.mktemp("host") / "context", tag)
+    image = build_host(daemon, tmp_path_factory.mktemp("host") / "context")
     boot = partial(
         SystemdHost,
         daemon,
@@ -173,8 +181,7 @@ def told(
             "AWS_SECRET_ACCESS_KEY": "nothing",
         },
     )
-    yield Told(plan, key, boot)
-    daemon.images.remove(tag, force=True)
+    return Told(plan, key, boot)
 
 
 @pytest.fixture(scope="module")
