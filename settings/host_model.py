@@ -55,7 +55,7 @@ class Host(Section):
     """The machine image. Left out: the newest Amazon Linux 2023 on the day that the instance is made; a newer one
     replaces nothing."""
     root_gibibytes: WholeNumber = Field(default=40, ge=20, le=16_384)
-    """The root disk: images and logs. It goes with the instance."""
+    """The root disk: images and logs. It goes with the instance, which another size replaces."""
     data_gibibytes: WholeNumber = Field(default=50, ge=10, le=16_384)
     """The database's own disk. It stays when the instance is replaced."""
     snapshots: Snapshots = Snapshots()

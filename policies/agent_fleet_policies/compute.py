@@ -69,7 +69,7 @@ def _no_imds(host: Resource) -> Truth:
     source="CKV_AWS_3, CKV_AWS_8",
 )
 def ebs_encrypted(resource: Resource, options: Options) -> Findings:
-    """Every disk that is declared, and a host declares one: its image's own is as the account's default has it."""
+    """Every disk that is declared, and a host or its template declares one: an image's own is as the account has it."""
     del options
     if resource.type == VOLUME:
         yield require(resource["encrypted"].on(), resource["encrypted"], "the volume has to be encrypted")
@@ -82,7 +82,9 @@ def ebs_encrypted(resource: Resource, options: Options) -> Findings:
         yield require(mappings.given(), mappings, "the root disk has to be among them, encrypted")
     else:
         root = resource["rootBlockDevice"]
-        yield require(root.given(), root, "the root disk has to be declared, encrypted")
+        # With a launch template it may be there, and is judged there.
+        named = root.given() | resource["launchTemplate"].given()
+        yield require(named, root, "the root disk has to be declared, encrypted")
         parts = [*root.items(), *resource["ebsBlockDevices"].items()]
         disks = [(each["encrypted"], each["noDevice"].on()) for each in parts]
     for encrypted, not_ebs in disks:

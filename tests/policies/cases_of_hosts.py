@@ -94,6 +94,13 @@ CASES = (
         [("rootBlockDevice", "broken"), ("ebsBlockDevices", "clean")],
     ),
     Case(
+        23,
+        [Given(compute.INSTANCE, {"launchTemplate": {"id": "lt-1"}})],
+        [("launchTemplate", {}), ("rootBlockDevice", {"encrypted": False})],
+        [("launchTemplate", "waits"), ("launchTemplate/id", "clean")],
+        [("launchTemplate", "broken")],
+    ),
+    Case(
         24,
         [Given(compute.LAUNCH_TEMPLATE, _TEMPLATE)],
         [("networkInterfaces/0/associatePublicIpAddress", "true")],

@@ -16,6 +16,7 @@ from test_program import stack_settings
 
 from architectures import vm_ec2
 
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 INSTANCE = "aws:ec2/instance:Instance"
 VOLUME = "aws:ebs/volume:Volume"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -74,8 +75,16 @@ def test_the_instance_has_no_key_and_no_port_for_one(host: Declared, preview: bo
 def test_every_disk_is_encrypted(preview: bool, kind: str) -> None:
     """A disk that is thrown away would be readable."""
     found = declared(preview) if kind == "load_balancer" else declared(preview, **PUBLIC)
-    assert found.one(INSTANCE, FLEET).inputs["rootBlockDevice"]["encrypted"] is True
+    (root,) = found.one(TEMPLATE, FLEET).inputs["blockDeviceMappings"]
+    assert (root["deviceName"], root["ebs"]["encrypted"], root["ebs"]["volumeSize"]) == ("/dev/xvda", "true", 40)
     assert [each.inputs["encrypted"] for each in found.of_type(VOLUME)] == [True]
+
+
+def test_an_instance_names_its_root_disk_only_beside_an_image_of_its_own(preview: bool) -> None:
+    """The provider would look for the moving name of a template's image, and AWS refuses it: no host would start."""
+    assert "rootBlockDevice" not in declared(preview).one(INSTANCE, FLEET).inputs
+    named = declared(preview, host={"machine_image": "ami-0123456789abcdef0"})
+    assert named.one(INSTANCE, FLEET).inputs["rootBlockDevice"]["encrypted"] is True
 
 
 def test_only_the_load_balancer_reaches_the_host_and_only_over_tls_is_it_reached(preview: bool) -> None:
@@ -169,14 +178,14 @@ def test_the_instance_may_do_what_its_programs_need_and_nothing_else(preview: bo
 
 def test_the_machine_image_is_the_newest_once_or_the_one_that_is_named(preview: bool) -> None:
     """A newer image would replace the host at an update that nobody meant for it."""
-    newest = declared(preview).one("aws:ec2/launchTemplate:LaunchTemplate", FLEET)
+    newest = declared(preview).one(TEMPLATE, FLEET)
     assert newest.inputs["imageId"].startswith("resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-")
     assert newest.inputs["imageId"].endswith("x86_64")
     graviton = declared(preview, host={"instance_type": "m7g.large"})
-    assert graviton.one("aws:ec2/launchTemplate:LaunchTemplate", FLEET).inputs["imageId"].endswith("arm64")
+    assert graviton.one(TEMPLATE, FLEET).inputs["imageId"].endswith("arm64")
     named = declared(preview, host={"machine_image": "ami-0123456789abcdef0"})
     assert named.one(INSTANCE, FLEET).inputs["ami"] == "ami-0123456789abcdef0"
-    assert named.of_type("aws:ec2/launchTemplate:LaunchTemplate") == []
+    assert named.of_type(TEMPLATE) == []
 
 
 def _changed(before: Recording, after: Recording) -> set[tuple[str, str]]:

@@ -45,6 +45,25 @@ def test_nothing_is_installed_unless_asked_for(preview: bool) -> None:
     assert not declare(preview, keda="exists").of_type(NAMESPACE)
 
 
+def test_what_is_installed_finds_its_namespace_guarded(preview: bool) -> None:
+    """A release before its namespace's quota and open traffic would be counted by nobody, or wait for ever."""
+    found = declare(preview, **ALL)
+    guards = ("core/v1:ResourceQuota", "core/v1:LimitRange", "networking.k8s.io/v1:NetworkPolicy")
+    for namespace, first in (("istio-system", "istio-base"), ("keda", "keda")):
+        inside = {
+            kind: each
+            for kind in guards
+            for each in found.of_type(f"kubernetes:{kind}")
+            if each.inputs["metadata"]["namespace"] == namespace
+        }
+        assert set(inside) == set(guards)
+        (limits,) = inside["core/v1:LimitRange"].inputs["spec"]["limits"]
+        # A limit by default would end what its chart gave none on purpose.
+        assert set(limits) == {"type", "defaultRequest"}
+        assert not [name for name in inside["core/v1:ResourceQuota"].inputs["spec"]["hard"] if "cpu" in name]
+        assert {each.urn for each in inside.values()} <= set(releases(found)[first].dependency_urns)
+
+
 def test_every_chart_has_the_version_that_one_file_names(preview: bool) -> None:
     """The same program would install something else next week."""
     for name, each in releases(declare(preview, **ALL)).items():

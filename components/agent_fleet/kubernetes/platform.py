@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 from agent_fleet.kubernetes import platform_values
 from agent_fleet.kubernetes.agent_routing import AMBIENT, ISTIO_CNI, MODES
 from agent_fleet.kubernetes.platform_args import PlatformArgs
+from agent_fleet.kubernetes.platform_namespace import ISTIO_QUOTA, KEDA_QUOTA, declare_platform_namespace
 from agent_fleet.versions import ISTIO_VERSION, KARPENTER_VERSION, KEDA_VERSION
 
 INSTALL = "install"
@@ -70,7 +71,7 @@ class Platform(pulumi.ComponentResource):
         ambient = mode == AMBIENT
         repository = settings.get("repository", ISTIO_CHARTS)
         # The nodes' agents change the nodes' own network, which no lower level lets them.
-        namespace = self._namespace(ISTIO_NAMESPACE, "privileged")
+        namespace = self._namespace(ISTIO_NAMESPACE, "privileged", ISTIO_QUOTA)
         releases: list[tuple[str, Mapping[str, Any]]] = [
             ("base", platform_values.base_values()),
             ("istiod", platform_values.istiod_values(settings, ambient=ambient)),
@@ -78,16 +79,18 @@ class Platform(pulumi.ComponentResource):
         ]
         if ambient:
             releases.append(("ztunnel", platform_values.ztunnel_values(settings)))
-        before: pulumi.Resource = namespace
+        before: list[pulumi.Resource] = namespace
         for chart, values in releases:
             release_name = chart if chart in ("istiod", "ztunnel") else f"istio-{chart}"
-            before = self._release(
-                release_name, repository, chart, ISTIO_VERSION, ISTIO_NAMESPACE, values, depends_on=[before]
-            )
+            before = [
+                self._release(
+                    release_name, repository, chart, ISTIO_VERSION, ISTIO_NAMESPACE, values, depends_on=before
+                )
+            ]
 
     def _install_keda(self, args: PlatformArgs) -> None:
         settings = args.get("keda_settings", {})
-        namespace = self._namespace(KEDA_NAMESPACE, "restricted")
+        namespace = self._namespace(KEDA_NAMESPACE, "restricted", KEDA_QUOTA)
         self._release(
             "keda",
             settings.get("repository", KEDA_CHARTS),
@@ -95,7 +98,7 @@ class Platform(pulumi.ComponentResource):
             KEDA_VERSION,
             KEDA_NAMESPACE,
             platform_values.keda_values(settings),
-            depends_on=[namespace],
+            depends_on=namespace,
         )
 
     def _install_karpenter(self, args: PlatformArgs) -> None:
@@ -120,33 +123,9 @@ class Platform(pulumi.ComponentResource):
             skip_crds=True,
         )
 
-    def _namespace(self, namespace: str, level: str) -> pulumi.Resource:
-        """The policy that opens the namespace, once the namespace is there."""
-        declared = k8s.core.v1.Namespace(
-            f"{self._name}-{namespace}",
-            metadata={
-                "name": namespace,
-                "labels": {
-                    "app.kubernetes.io/managed-by": "pulumi",
-                    "app.kubernetes.io/part-of": "agent-fleet",
-                    "pod-security.kubernetes.io/enforce": level,
-                    "pod-security.kubernetes.io/warn": level,
-                },
-            },
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        # Where the network denies what no policy allows (EKS's CNI in strict mode), the release would never be ready.
-        return k8s.networking.v1.NetworkPolicy(
-            f"{self._name}-{namespace}",
-            metadata={"name": "agent-fleet-platform", "namespace": namespace},
-            spec={
-                "pod_selector": {},
-                "policy_types": ["Ingress", "Egress"],
-                "ingress": [{}],
-                "egress": [{}],
-            },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[declared]),
-        )
+    def _namespace(self, namespace: str, level: str, quota: Mapping[str, str]) -> list[pulumi.Resource]:
+        options = pulumi.ResourceOptions(parent=self)
+        return declare_platform_namespace(f"{self._name}-{namespace}", namespace, level, quota, options)
 
     def _release(
         self,
