@@ -85,7 +85,7 @@ def _firewall(
             "fleet": fleet,
             "vpc_id": network.vpc_id,
             "purpose": purpose,
-            "way_out": "endpoints" if settings.aws.nat == "none" else "internet",
+            "internet": settings.aws.nat != "none",
             "endpoint_security_group_id": network.endpoint_security_group_id,
             "s3_prefix_list_id": network.s3_prefix_list_id,
             "other_ports": _other_ports(settings, jobs_run=purpose == "workers"),

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pulumi
 from agent_fleet import ApiGroup, ExecutionServiceArgs, HostAccount, HostArgs, WorkerGroup, WorkerGroupArgs
 from agent_fleet.api_keys import bootstrap_keys
-from agent_fleet.aws.group_plan import group_secret_text, group_user_data
 from agent_fleet.aws.host_group import DRAIN_HOOK
+from agent_fleet.aws.host_user_data import host_secret_text, host_user_data
 from agent_fleet.aws.policy_documents import Statement, account_of, partition_of
 from agent_fleet.aws.worker_group_args import Capacity, group_name
 from agent_fleet.systemd.container_unit import HOST_NETWORK
@@ -172,7 +172,7 @@ def _account(
         {
             "fleet": fleet,
             "purpose": purpose,
-            "secret_text": group_secret_text(workloads),
+            "secret_text": host_secret_text(workloads),
             "images": images,
             "metrics_namespace": METRICS_NAMESPACE,
             "statements": statements,
@@ -190,7 +190,7 @@ def _user_data(
     sandbox_images: Sequence[pulumi.Input[str]],
     account: HostAccount,
 ) -> pulumi.Output[str]:
-    return group_user_data(
+    return host_user_data(
         fleet,
         settings.aws.region,
         workloads,

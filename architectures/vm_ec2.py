@@ -1,18 +1,18 @@
 """`vm` on `ec2`: the whole fleet on one instance, behind a load balancer with TLS or with an address of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
-from agent_fleet import DockerHost, DockerHostArgs, LoadBalancer, Network
+from agent_fleet import DataDisk, DockerHost, DockerHostArgs, HostAccount, LoadBalancer, Network
 from agent_fleet.api_keys import bootstrap_keys, make_api_key
-from agent_fleet.aws.docker_host_plan import DATA_FOLDER
+from agent_fleet.aws.host_user_data import DATA_FOLDER, host_secret_text, host_user_data
 from agent_fleet.database_workload import POSTGRES_USER, database_url
 from agent_fleet.execution_workloads import API_PORT
 from agent_fleet.systemd.container_unit import HOST_NETWORK
-from agent_fleet.systemd.fleet_host import HostWorkload
+from agent_fleet.systemd.fleet_host import METRICS_NAMESPACE, HostWorkload
 from agent_fleet.systemd.service_workloads import LOOPBACK, api_on_host, database_on_host, workers_on_host
 
 from architectures.images import cluster_images
@@ -60,14 +60,26 @@ def deploy(fleet: str, settings: Settings) -> Deployment:
     )
     api = api_on_host(f"{fleet}-api", args, keys=bootstrap_keys([key]), after=(database.workload.name,))
     workers = workers_on_host(fleet, args, after=(api.workload.name,))
-    host = DockerHost(
-        fleet, _host_args(fleet, settings, network, [database, api, *workers], images.sandbox), opts=on_aws
+    workloads = [database, api, *workers]
+    account = _account(fleet, settings, workloads, images.sandbox, on_aws)
+    disk = _disk(fleet, settings, on_aws)
+    user_data = host_user_data(
+        fleet,
+        settings.aws.region,
+        workloads,
+        sandbox_images=[images.sandbox],
+        secret_arn=account.secret_arn,
+        secret_version=account.secret_version,
+        log_group=account.log_group_name,
+        data_volume_id=disk.volume_id,
+        data_folders=[(_DATABASE_FOLDER, f"{POSTGRES_USER.uid}:{POSTGRES_USER.gid}")],
     )
+    host = DockerHost(fleet, _host_args(fleet, settings, network, account, disk, user_data), opts=on_aws)
     outputs = {
         **_entrance(fleet, settings, network, host, on_aws),
         "api_key": key.key,
         "instance_id": host.instance_id,
-        "log_group": host.log_group_name,
+        "log_group": account.log_group_name,
     }
     return Deployment(outputs)
 
@@ -91,36 +103,69 @@ def _network(fleet: str, settings: Settings, on_aws: pulumi.ResourceOptions) -> 
     )
 
 
+def _account(
+    fleet: str,
+    settings: Settings,
+    workloads: Sequence[HostWorkload],
+    sandbox_image: pulumi.Input[str],
+    on_aws: pulumi.ResourceOptions,
+) -> HostAccount:
+    return HostAccount(
+        fleet,
+        {
+            "fleet": fleet,
+            "purpose": "host",
+            "secret_text": host_secret_text(workloads),
+            "images": [*(each.workload.image for each in workloads), sandbox_image],
+            "metrics_namespace": METRICS_NAMESPACE,
+            "log_retention_days": settings.aws.log_retention_days,
+            "deletion_protection": settings.aws.deletion_protection,
+        },
+        opts=on_aws,
+    )
+
+
+def _disk(fleet: str, settings: Settings, on_aws: pulumi.ResourceOptions) -> DataDisk:
+    snapshots = settings.host.snapshots
+    return DataDisk(
+        fleet,
+        {
+            "fleet": fleet,
+            "zone": settings.aws.zones[0],
+            "gibibytes": settings.host.data_gibibytes,
+            "snapshot_interval_hours": snapshots.interval_hours,
+            "snapshots_kept": snapshots.kept,
+            "deletion_protection": settings.aws.deletion_protection,
+        },
+        opts=on_aws,
+    )
+
+
 def _host_args(
     fleet: str,
     settings: Settings,
     network: Network,
-    workloads: list[HostWorkload],
-    sandbox_image: pulumi.Input[str],
+    account: HostAccount,
+    disk: DataDisk,
+    user_data: pulumi.Input[str],
 ) -> DockerHostArgs:
     host, telemetry = settings.host, settings.telemetry
     public = settings.entrance.kind == "public_address"
     subnets = network.public_subnet_ids if public else network.private_subnet_ids
     return {
         "fleet": fleet,
-        "region": settings.aws.region,
-        "zone": settings.aws.zones[0],
         "vpc_id": network.vpc_id,
         "subnet_id": subnets.apply(lambda ids: ids[0]),
         "instance_type": host.instance_type,
         "processors": architecture_of_host(settings),
         "machine_image": host.machine_image,
         "root_gibibytes": host.root_gibibytes,
-        "data_gibibytes": host.data_gibibytes,
-        "snapshot_interval_hours": host.snapshots.interval_hours,
-        "snapshots_kept": host.snapshots.kept,
-        "workloads": workloads,
-        "data_folders": [(_DATABASE_FOLDER, f"{POSTGRES_USER.uid}:{POSTGRES_USER.gid}")],
-        "sandbox_images": [sandbox_image],
+        "data_volume_id": disk.volume_id,
+        "instance_profile_name": account.instance_profile_name,
+        "user_data": user_data,
         "public_client_cidrs": settings.entrance.client_cidrs if public else (),
         "public_port": API_PORT,
         "egress_ports": () if telemetry.otlp_endpoint is None else (telemetry.collector_port,),
-        "log_retention_days": settings.aws.log_retention_days,
         "deletion_protection": settings.aws.deletion_protection,
     }
 

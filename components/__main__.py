@@ -15,6 +15,7 @@ component_provider_host(
         agent_fleet.Cluster,
         agent_fleet.ClusterDatabase,
         agent_fleet.ClusterRedis,
+        agent_fleet.DataDisk,
         agent_fleet.Database,
         agent_fleet.DockerHost,
         agent_fleet.ExecutionService,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agent_fleet.aws.cache_cluster import CacheCluster, CacheClusterArgs
     from agent_fleet.aws.cluster import Cluster
     from agent_fleet.aws.cluster_args import ClusterArgs, NodeGroupArgs, RunscArgs
+    from agent_fleet.aws.data_disk import DataDisk, DataDiskArgs
     from agent_fleet.aws.docker_host import DockerHost
     from agent_fleet.aws.docker_host_args import DockerHostArgs
     from agent_fleet.aws.host_account import HostAccount, HostAccountArgs
@@ -103,6 +104,8 @@ __all__ = [
     "CollectorArgs",
     "ConnectionLimitsArgs",
     "ContainerLimitsArgs",
+    "DataDisk",
+    "DataDiskArgs",
     "Database",
     "DatabaseArgs",
     "DatabaseSecretArgs",
@@ -190,6 +193,7 @@ _HOMES = {
     "aws.cache_cluster": ("CacheCluster", "CacheClusterArgs"),
     "aws.cluster": ("Cluster",),
     "aws.cluster_args": ("ClusterArgs", "NodeGroupArgs", "RunscArgs"),
+    "aws.data_disk": ("DataDisk", "DataDiskArgs"),
     "aws.host_account": ("HostAccount", "HostAccountArgs"),
     "aws.host_firewall": ("HostFirewall", "HostFirewallArgs"),
     "aws.docker_host": ("DockerHost",),

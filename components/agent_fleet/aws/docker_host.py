@@ -4,13 +4,9 @@ import pulumi
 import pulumi_aws as aws
 
 from agent_fleet.aws.docker_host_args import DockerHostArgs
-from agent_fleet.aws.docker_host_data import declare_data_volume, declare_snapshots
 from agent_fleet.aws.docker_host_network import declare_interface, declare_security_group
-from agent_fleet.aws.docker_host_plan import declare_secret, user_data
 from agent_fleet.aws.host_template import ROOT_DEVICE
-from agent_fleet.aws.instance_role import declare_instance_role, pull_images, put_metrics, read_secrets, write_logs
 from agent_fleet.aws.resource_tags import tags
-from agent_fleet.systemd.fleet_host import METRICS_NAMESPACE
 
 _NEWEST = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 """Resolved by EC2 when the instance is made, so that no plan changes by itself:
@@ -30,10 +26,6 @@ class DockerHost(pulumi.ComponentResource):
     """The instance."""
     security_group_id: pulumi.Output[str]
     """Its security group."""
-    data_volume_id: pulumi.Output[str]
-    """The disk that outlives it."""
-    log_group_name: pulumi.Output[str]
-    """Where its programs' logs go."""
     public_address: pulumi.Output[str]
     """Its public IPv4 address; empty if it has none."""
 
@@ -44,7 +36,6 @@ class DockerHost(pulumi.ComponentResource):
         super().__init__("agent-fleet:index:DockerHost", name, {}, opts)
         options = pulumi.ResourceOptions(parent=self)
         own_tags = tags(args["fleet"], "host", args.get("owner"), name=name)
-        protected = args["deletion_protection"]
         group = declare_security_group(
             name,
             vpc_id=args["vpc_id"],
@@ -62,38 +53,6 @@ class DockerHost(pulumi.ComponentResource):
             own_tags=own_tags,
             options=options,
         )
-        volume = declare_data_volume(
-            name,
-            zone=args["zone"],
-            gibibytes=args["data_gibibytes"],
-            deletion_protection=protected,
-            own_tags=own_tags,
-            parent=self,
-        )
-        declare_snapshots(
-            name,
-            interval_hours=args["snapshot_interval_hours"],
-            kept=args["snapshots_kept"],
-            own_tags=own_tags,
-            options=options,
-        )
-        logs = aws.cloudwatch.LogGroup(
-            name,
-            name=f"/agent-fleet/{args['fleet']}",
-            retention_in_days=args["log_retention_days"],
-            tags=own_tags,
-            opts=options,
-        )
-        secret, version = declare_secret(
-            name, args["workloads"], deletion_protection=protected, own_tags=own_tags, options=options
-        )
-        images = [*(each.workload.image for each in args["workloads"]), *args["sandbox_images"]]
-        role = declare_instance_role(
-            name,
-            [read_secrets([secret.arn]), *pull_images(images), write_logs(logs.arn), put_metrics(METRICS_NAMESPACE)],
-            own_tags,
-            options,
-        )
         given_image = args.get("machine_image")
         instance = aws.ec2.Instance(
             name,
@@ -101,7 +60,7 @@ class DockerHost(pulumi.ComponentResource):
             launch_template=None if given_image is not None else self._newest_image(name, args, own_tags),
             instance_type=args["instance_type"],
             primary_network_interface=aws.ec2.InstancePrimaryNetworkInterfaceArgs(network_interface_id=interface.id),
-            iam_instance_profile=role.profile.name,
+            iam_instance_profile=args["instance_profile_name"],
             metadata_options=aws.ec2.InstanceMetadataOptionsArgs(
                 http_endpoint="enabled",
                 http_tokens="required",
@@ -113,18 +72,8 @@ class DockerHost(pulumi.ComponentResource):
             ebs_optimized=True,
             monitoring=True,
             # For everybody else; Pulumi takes it off when it replaces the instance.
-            disable_api_termination=protected,
-            user_data_base64=user_data(
-                args["fleet"],
-                args["region"],
-                args["workloads"],
-                sandbox_images=args["sandbox_images"],
-                secret_arn=secret.arn,
-                secret_version=version.version_id,
-                data_volume_id=volume.id,
-                data_folders=args["data_folders"],
-                log_group=logs.name,
-            ),
+            disable_api_termination=args["deletion_protection"],
+            user_data_base64=args["user_data"],
             user_data_replace_on_change=True,
             tags=own_tags,
             opts=pulumi.ResourceOptions(
@@ -132,13 +81,13 @@ class DockerHost(pulumi.ComponentResource):
                 # The disk and the interface are one instance's at a time.
                 delete_before_replace=True,
                 replace_on_changes=["launchTemplate"],
-                depends_on=[*role.ready, *([address] if address is not None else [])],
+                depends_on=[address] if address is not None else [],
             ),
         )
         aws.ec2.VolumeAttachment(
             f"{name}-data",
             device_name=_DATA_DEVICE,
-            volume_id=volume.id,
+            volume_id=args["data_volume_id"],
             instance_id=instance.id,
             # systemd stops the database before the disk goes.
             stop_instance_before_detaching=True,
@@ -146,15 +95,11 @@ class DockerHost(pulumi.ComponentResource):
         )
         self.instance_id = instance.id
         self.security_group_id = group.id
-        self.data_volume_id = volume.id
-        self.log_group_name = logs.name
         self.public_address = pulumi.Output.from_input("") if address is None else address.public_ip
         self.register_outputs(
             {
                 "instance_id": self.instance_id,
                 "security_group_id": self.security_group_id,
-                "data_volume_id": self.data_volume_id,
-                "log_group_name": self.log_group_name,
                 "public_address": self.public_address,
             }
         )

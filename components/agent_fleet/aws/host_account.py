@@ -42,6 +42,8 @@ class HostAccount(pulumi.ComponentResource):
 
     instance_profile_arn: pulumi.Output[str]
     """Known only when the role has its rights."""
+    instance_profile_name: pulumi.Output[str]
+    """Likewise."""
     secret_arn: pulumi.Output[str]
     """The secret."""
     secret_version: pulumi.Output[str]
@@ -93,12 +95,14 @@ class HostAccount(pulumi.ComponentResource):
         self.log_group_name = logs.name
         # Every resource that a host needs before it starts is in here.
         ready = [each.id for each in role.ready if isinstance(each, pulumi.CustomResource)]
-        self.instance_profile_arn = pulumi.Output.all(role.profile.arn, version.id, *ready).apply(
-            lambda found: str(found[0])
+        self.instance_profile_arn, self.instance_profile_name = (
+            pulumi.Output.all(each, version.id, *ready).apply(lambda found: str(found[0]))
+            for each in (role.profile.arn, role.profile.name)
         )
         self.register_outputs(
             {
                 "instance_profile_arn": self.instance_profile_arn,
+                "instance_profile_name": self.instance_profile_name,
                 "secret_arn": self.secret_arn,
                 "secret_version": self.secret_version,
                 "log_group_name": self.log_group_name,

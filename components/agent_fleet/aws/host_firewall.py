@@ -1,7 +1,7 @@
 """Who a group of hosts may speak to. What may speak to them is said by those who do."""
 
 from collections.abc import Sequence
-from typing import Literal, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -20,9 +20,9 @@ class HostFirewallArgs(TypedDict):
     """The VPC."""
     purpose: str
     """What the hosts are, in a word: `api`. Plain: names and tags have it."""
-    way_out: Literal["endpoints", "internet"]
-    """`endpoints`: AWS's services through the VPC's endpoints, and nothing else. `internet`: HTTPS to everywhere, for
-    registries and collectors outside, through the network's NAT. Plain."""
+    internet: bool
+    """Whether HTTPS goes everywhere, for registries and collectors outside, through the network's NAT; if not, to AWS's
+    services through the VPC's endpoints, and nowhere else. Plain."""
     endpoint_security_group_id: pulumi.Input[str]
     """The group of the VPC's endpoints."""
     s3_prefix_list_id: pulumi.Input[str]
@@ -55,10 +55,10 @@ class HostFirewall(pulumi.ComponentResource):
             opts=self._options,
         )
         rules = [self._out("s3", _HTTPS, prefix_list=args["s3_prefix_list_id"])]
-        if args["way_out"] == "endpoints":
-            rules.append(self._out("endpoints", _HTTPS, group=args["endpoint_security_group_id"]))
-        else:
+        if args["internet"]:
             rules.append(self._out("internet", _HTTPS, cidr="0.0.0.0/0"))
+        else:
+            rules.append(self._out("endpoints", _HTTPS, group=args["endpoint_security_group_id"]))
         rules += [self._out(f"port-{port}", port, cidr="0.0.0.0/0") for port in args.get("other_ports", ())]
         self.security_group_id = pulumi.Output.all(self._group.id, *[rule.id for rule in rules]).apply(
             lambda found: str(found[0])
