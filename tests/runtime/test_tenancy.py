@@ -7,16 +7,26 @@ import time
 from collections.abc import Generator
 
 import httpx
+import psycopg
 import pytest
 from calls import problem, result, run, submit
 from fleet_runtime.keys import Authenticator, KeyStore, digest
-from runtime_processes import Process, Stack, start_stack, until
+from runtime_processes import Process, Stack, new_key, start_stack, until
 
 
 @pytest.fixture(scope="module")
 def small_stack(shared_database_url: str) -> Generator[Stack]:
-    """A stack with a queue of three jobs a tenant, results that expire after a second, tombstones after two more."""
-    settings = {"QUEUE_LIMIT": "3", "RESULT_TTL_SECONDS": "1", "TOMBSTONE_TTL_SECONDS": "2", "SWEEP_SECONDS": "0.5"}
+    """A stack with a queue of three jobs a tenant, results that expire after a second, tombstones after two more.
+
+    A key that nobody lists is valid for two.
+    """
+    settings = {
+        "QUEUE_LIMIT": "3",
+        "RESULT_TTL_SECONDS": "1",
+        "TOMBSTONE_TTL_SECONDS": "2",
+        "SWEEP_SECONDS": "0.5",
+        "UNLISTED_KEY_SECONDS": "2",
+    }
     with start_stack(shared_database_url, **settings) as started:  # pyright: ignore[reportArgumentType]
         yield started
 
@@ -46,20 +56,27 @@ def test_a_key_is_made_and_revoked_without_a_restart(small_stack: Stack) -> None
     assert f"{first.split('_')[1]}  rotating" in listed
 
 
-def test_a_bootstrap_key_that_is_no_longer_listed_is_revoked(small_stack: Stack) -> None:
-    """The deployment's own keys are exactly those that it lists; one revoked by an operator stays revoked."""
-    keys = [small_stack.client().headers["authorization"].removeprefix("Bearer ") for _ in range(2)]
-    _keys(small_stack, "revoke", keys[0].split("_")[1])
-    listed = small_stack.environment["FLEET_BOOTSTRAP_KEYS"]
-    without = [entry for entry in json.loads(listed) if entry["key_id"] != keys[1].split("_")[1]]
-    own = Stack(small_stack.database_url, small_stack.folder, {**small_stack.environment})
-    own.environment["FLEET_BOOTSTRAP_KEYS"] = json.dumps(without)
-    api: Process = own.start_api()
+def test_an_old_host_that_starts_again_neither_revokes_a_new_key_nor_keeps_its_own_for_good(small_stack: Stack) -> None:
+    """Hosts are replaced one by one: the key that was just given out would be refused everywhere.
+
+    One that an operator has revoked stays so, whoever lists it.
+    """
+    added, revoked = [small_stack.client().headers["authorization"].removeprefix("Bearer ") for _ in range(2)]
+    _keys(small_stack, "revoke", revoked.split("_")[1])
+    removed, listed_before = new_key("rotated")
+    old = Stack(small_stack.database_url, small_stack.folder, {**small_stack.environment})
+    old.environment["FLEET_BOOTSTRAP_KEYS"] = json.dumps([listed_before])
+    api: Process = old.start_api()
     try:
-        until(lambda: httpx.get(f"{own.metrics_url}/health").json()["prepared"], what="the API")
-        assert [_status(own, key) for key in keys] == [401, 401]
+        until(lambda: httpx.get(f"{old.metrics_url}/health").json()["prepared"], what="the API")
+        assert [_status(old, key) for key in (added, revoked, removed)] == [200, 401, 200]
+        with psycopg.connect(small_stack.database_url, autocommit=True) as connection:
+            connection.execute("UPDATE api_keys SET listed_at = now() - interval '1 hour'")
+        until(lambda: [_status(old, key) for key in (added, removed)] == [200, 200], what="both keys to be kept")
     finally:
         api.end()
+    until(lambda: _status(small_stack, removed) == 401, seconds=30, what="the end of the key that no host lists")
+    assert [_status(small_stack, key) for key in (added, revoked)] == [200, 401]
 
 
 def test_a_tenant_over_its_budget_is_told_when_to_come_again(small_stack: Stack) -> None:

@@ -143,6 +143,12 @@ class ApiSettings(DatabaseSettings, DoorbellSettings, BacklogSettings):
     """Those of one tenant; above it, 429."""
 
     bootstrap_keys: tuple[BootstrapKey, ...] = ()
+    unlisted_key_seconds: float = Field(default=60, ge=1)
+    """How long a bootstrap key is valid after the last API listed it.
+
+    Where APIs are replaced one by one, an old one that restarts does not list the newest keys, so it must not revoke
+    them; the others list them again and again.
+    """
     tenant_budgets: tuple[TenantBudget, ...] | None = None
     """The budgets that the deployment itself sets, for exactly these tenants; left out, it sets and takes away none."""
     key_cache_seconds: float = Field(default=1.0, ge=0, le=2)
@@ -177,15 +183,6 @@ class ApiSettings(DatabaseSettings, DoorbellSettings, BacklogSettings):
         """The templates that jobs may be sent to, each once."""
         pools = tuple(dict.fromkeys(pool.template for pool in self.pools))
         return pools or tuple(dict.fromkeys((self.template, *(agent.template for agent in self.agents))))
-
-    @property
-    def unlisted_key_seconds(self) -> float:
-        """How long a bootstrap key is valid after the last API listed it.
-
-        Where APIs are replaced one by one, an old one that restarts does not list the newest keys, so it must not
-        revoke them; the others list them again and again.
-        """
-        return 60 if self.pools else 0
 
     @property
     def pinned(self) -> bool:

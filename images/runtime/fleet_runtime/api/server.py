@@ -61,7 +61,7 @@ async def serve(settings: ApiSettings) -> None:
         asyncio.create_task(runtime.desk.run()),
         asyncio.create_task(_sweep(runtime)),
     ]
-    if settings.pools:
+    if not settings.pinned:
         background.append(asyncio.create_task(run_upkeep(runtime)))
     if settings.backlog_namespace is not None:
         # Only where it is used: no other API loads what signs requests.
@@ -102,7 +102,7 @@ async def _prepare(runtime: ApiRuntime, url: str) -> None:
         try:
             await asyncio.to_thread(migrate, url)
             if not runtime.settings.pinned:
-                # Keys that are not listed are revoked, so one API alone may do this: the one that is told them.
+                # Keys that nobody lists are revoked, so those APIs alone may do this that are told them.
                 await runtime.keys.synchronise(runtime.settings.bootstrap_keys, runtime.settings.unlisted_key_seconds)
             if runtime.settings.tenant_budgets is not None:
                 await runtime.budgets.synchronise(runtime.settings.tenant_budgets)
