@@ -82,7 +82,7 @@ def check(paths: Paths, stack: str, path: Path) -> None:
 def copy(paths: Paths, stack: str, given: Path | None = None) -> Path:
     """Write the copy that `--config-file` names, with the seal of the copy before, and the project file beside it.
 
-    In `.fleet`, which then is a project folder of its own, all commands that do not run the program can be run.
+    In that folder, `.fleet`, which then is a project of its own, all commands that do not run the program can be run.
     """
     tracked = source(paths, stack, given)
     target = paths.configuration(stack)
@@ -95,8 +95,8 @@ def copy(paths: Paths, stack: str, given: Path | None = None) -> Path:
 
 
 def project(paths: Paths) -> None:
-    """The project file in `.fleet`: the same name, nothing to run."""
-    target = paths.fleet / "Pulumi.yaml"
+    """The project file beside the copies: the same name, nothing to run."""
+    target = paths.project / "Pulumi.yaml"
     content = f"name: {PROJECT}\nruntime: python\n"
     if not target.exists() or target.read_text() != content:
         private_file(target, content)

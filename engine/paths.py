@@ -60,9 +60,14 @@ class Paths:
         """The stack's settings as the user edits them."""
         return self.root / f"Pulumi.{stack}.yaml"
 
+    @property
+    def project(self) -> Path:
+        """The folder that the engine takes for its project where it runs no program: it has the copies of settings."""
+        return self.fleet
+
     def configuration(self, stack: str) -> Path:
         """The copy that the engine reads and writes its salt to, so that the tracked file stays untouched."""
-        return self.fleet / f"Pulumi.{stack}.yaml"
+        return self.project / f"Pulumi.{stack}.yaml"
 
     def endpoint(self, stack: str) -> Path:
         """`url` and `api_key` of a stack that is up; mode 600."""

@@ -79,13 +79,16 @@ class Presentation:
             self.finished = True
 
     def _begun(self, metadata: Mapping[str, Any]) -> None:
-        if metadata["op"] in _DOING and _is_real(metadata):
+        if metadata["op"] in _DOING and is_real(metadata):
             self._running[metadata["urn"]] = (f"{_DOING[metadata['op']]} {label(metadata)}", self._clock())
+        if self._preview and metadata["op"] == "delete":
+            # A preview deletes nothing, so that no event says that it is done.
+            self._done(metadata)
 
     def _done(self, metadata: Mapping[str, Any]) -> None:
         _, since = self._running.pop(metadata["urn"], ("", self._clock()))
         words = (_PLANNED if self._preview else _DONE).get(metadata["op"])
-        if words is None or not _is_real(metadata):
+        if words is None or not is_real(metadata):
             return
         taken = self._clock() - since
         duration = f" ({taken:.1f} s)" if taken >= 0.5 and not self._preview else ""
@@ -142,7 +145,7 @@ class Presentation:
         return ", ".join(parts) or "nothing to do"
 
 
-def _is_real(metadata: Mapping[str, Any]) -> bool:
+def is_real(metadata: Mapping[str, Any]) -> bool:
     """Whether this is a thing by itself, and no component, stack or provider."""
     state = metadata.get("new") or metadata.get("old") or {}
     return bool(state.get("custom")) and not metadata["type"].startswith("pulumi:providers:")

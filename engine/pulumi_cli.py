@@ -34,7 +34,7 @@ class PulumiCli:
         """A command that does not run the program; it works in `.fleet`, so that no tracked file changes."""
         return subprocess.run(
             [str(self.paths.engine_programs / "pulumi"), "--non-interactive", *arguments, "--stack", self.stack],
-            cwd=self.paths.fleet,
+            cwd=self.paths.project,
             env=self.environment,
             input=given,
             capture_output=True,
