@@ -3,16 +3,15 @@
 import fnmatch
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from agent_fleet_policies import compute, eks, eks_access, iam, messaging, pods, storage
+from agent_fleet_policies import compute, eks, eks_access, iam, messaging, pods, registry, storage
 from agent_fleet_policies import kubernetes_namespaces as namespaces
 from agent_fleet_policies import kubernetes_others as others
 from agent_fleet_policies import security_groups as groups
 from analyzer_process import Given, changed, copies
 from policy_case import allow, document
-from policy_cases import CASES
 
 _POD = "spec/template/spec"
 _CONTAINER = f"{_POD}/containers/0"
@@ -32,6 +31,8 @@ class Mutation:
     also: tuple[int, ...] = ()
     """Rules that the same change breaks as well, by what they mean."""
     stack: str = "prod"
+    reported: str = ""
+    """The type that is reported, where another resource is said to lack what this one was."""
 
     def apply(self, given: Sequence[Given]) -> tuple[list[Given], Given]:
         """The changed stack, and the resource that was changed."""
@@ -49,19 +50,36 @@ class Addition:
     """Something new in the stack, right but for one property: for what no shipped stack has."""
 
     rule: int
-    stack: str = "local-cluster"
+    given: tuple[Given, ...]
+    path: str
+    """As for `changed`; empty where the thing itself is not wanted."""
+    value: Any
+    reported: int = 0
+    """Which of them is reported."""
+    stack: str = "dev"
+
+    @property
+    def which(self) -> int:
+        """Which of them is changed."""
+        return int(self.path.partition(":")[0]) if self.path[:1].isdigit() else 0
+
+    def new(self) -> list[Given]:
+        """What is added, with its fault."""
+        return self._placed(changed(self.given, self.path, self.value) if self.path else self.given)
 
     def apply(self, given: Sequence[Given]) -> tuple[list[Given], Given]:
-        """The stack with the first resources of the rule's case, broken in its first way."""
-        case = next(case for case in CASES if case.rule == self.rule)
-        path, value = case.broken[0]
-        new = changed(case.given, path, value)
-        which = int(path.partition(":")[0]) if path[0].isdigit() else 0
-        return [*given, *new], new[which]
+        """The stack with it, and the resource that has to be reported."""
+        new = self.new()
+        return [*given, *new], new[self.reported]
 
     def right(self, given: Sequence[Given]) -> list[Given]:
         """The same without the fault."""
-        return [*given, *next(case for case in CASES if case.rule == self.rule).given]
+        return [*given, *(self._placed(self.given) if self.path else ())]
+
+    def _placed(self, given: Sequence[Given]) -> list[Given]:
+        return [
+            replace(each, urn=each.urn.replace("urn:pulumi:test::", f"urn:pulumi:{self.stack}::")) for each in given
+        ]
 
 
 def _json(*statements: dict[str, Any]) -> str:
@@ -77,7 +95,83 @@ _FEDERATED = _json(
     }
 )
 _OPEN_QUEUE = _json(allow("sqs:SendMessage", _QUEUE, Principal="*"))
-ADDITIONS = tuple(Addition(rule) for rule in (1, 2, 3, 5, 6, 33, 34, 40, 62))
+_REGISTRY = (
+    Given(
+        registry.REPOSITORY,
+        {
+            "name": "fleet/added",
+            "imageTagMutability": "IMMUTABLE",
+            "encryptionConfigurations": [
+                {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:eu-west-1:123456789012:key/1"}
+            ],
+        },
+        "added",
+    ),
+    Given(
+        registry.SCANNING,
+        {
+            "scanType": "BASIC",
+            "rules": [
+                {"scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": [{"filter": "fleet", "filterType": "WILDCARD"}]}
+            ],
+        },
+        "added",
+    ),
+    Given(registry.LIFECYCLE_POLICY, {"repository": "fleet/added", "policy": "{}"}, "added"),
+    Given(
+        registry.REPOSITORY_POLICY,
+        {
+            "repository": "fleet/added",
+            "policy": _json(allow("ecr:BatchGetImage", Principal={"AWS": "arn:aws:iam::123456789012:root"})),
+        },
+        "added",
+    ),
+)
+_ACCESS_POINT = (
+    Given(
+        storage.ACCESS_POINT,
+        {"fileSystemId": "fs-1", "posixUser": {"uid": 1001, "gid": 1001}, "rootDirectory": {"path": "/tenant"}},
+        "added",
+    ),
+)
+_CACHE = (
+    Given(
+        messaging.REPLICATION_GROUP,
+        {
+            "description": "added",
+            "atRestEncryptionEnabled": True,
+            "transitEncryptionEnabled": True,
+            "userGroupIds": ["fleet"],
+        },
+        "added",
+    ),
+)
+_MESH = (
+    Given(
+        others.PEER_AUTHENTICATION,
+        {
+            "apiVersion": "security.istio.io/v1",
+            "kind": "PeerAuthentication",
+            "metadata": {"name": "added", "namespace": "added"},
+            "spec": {"mtls": {"mode": "STRICT"}},
+        },
+        "added",
+    ),
+)
+_OPEN_REPOSITORY = _json(allow("ecr:BatchGetImage", Principal="*"))
+ADDITIONS = (
+    Addition(1, _REGISTRY, "imageTagMutability", "MUTABLE"),
+    Addition(2, _REGISTRY, "1:rules/0/scanFrequency", "MANUAL"),
+    Addition(3, _REGISTRY, "encryptionConfigurations/0/encryptionType", "AES256"),
+    Addition(4, _REGISTRY, "forceDelete", True, stack="staging"),
+    Addition(5, _REGISTRY, "2:repository", "another"),
+    Addition(6, _REGISTRY, "3:policy", _OPEN_REPOSITORY, reported=3),
+    Addition(33, _ACCESS_POINT, "posixUser/uid", 0),
+    Addition(34, _ACCESS_POINT, "rootDirectory/path", "/"),
+    Addition(40, _CACHE, "transitEncryptionEnabled", False),
+    Addition(48, (Given(iam.ACCESS_KEY, {"user": "ci"}, "added"),), "", None),
+    Addition(62, _MESH, "spec/mtls/mode", "PERMISSIVE", stack="prod"),
+)
 MUTATIONS = (
     Mutation(7, eks.CLUSTER, "*", "vpcConfig/endpointPublicAccess", True, also=(8,)),
     Mutation(8, eks.CLUSTER, "*", "vpcConfig/endpointPublicAccess", ..., also=(7,)),
@@ -105,7 +199,14 @@ MUTATIONS = (
     Mutation(30, groups.EGRESS_RULE, "*-untrusted-*", "cidrIpv4", "0.0.0.0/0"),
     Mutation(31, storage.FILE_SYSTEM, "*", "encrypted", False),
     Mutation(32, storage.FILE_SYSTEM, "*", "kmsKeyId", ...),
-    Mutation(35, storage.FILE_SYSTEM_POLICY, "*", "policy", _json(allow("elasticfilesystem:ClientMount"))),
+    Mutation(
+        35,
+        storage.FILE_SYSTEM_POLICY,
+        "*",
+        "policy",
+        _json(allow("elasticfilesystem:ClientMount")),
+        reported=storage.FILE_SYSTEM,
+    ),
     Mutation(36, storage.STORAGE_CLASS, "*", "reclaimPolicy", "Delete"),
     Mutation(37, messaging.QUEUE, "*-jobs", "sqsManagedSseEnabled", ..., stack="staging"),
     Mutation(38, messaging.QUEUE, "*-jobs", "redrivePolicy", ..., stack="staging"),
@@ -134,10 +235,19 @@ MUTATIONS = (
     Mutation(
         57, namespaces.NAMESPACE, "*-payments", "metadata/labels/pod-security.kubernetes.io%enforce", "privileged"
     ),
-    Mutation(58, namespaces.NETWORK_POLICY, "*-payments-deny-all", "spec/policyTypes", ["Ingress"]),
-    Mutation(59, namespaces.QUOTA, "*-payments-*", "metadata/namespace", "another"),
+    Mutation(
+        58,
+        namespaces.NETWORK_POLICY,
+        "*-payments-deny-all",
+        "spec/policyTypes",
+        ["Ingress"],
+        reported=namespaces.NAMESPACE,
+    ),
+    Mutation(59, namespaces.QUOTA, "*-payments-*", "metadata/namespace", "another", reported=namespaces.NAMESPACE),
     Mutation(60, others.ROLE, "*", "rules/0/verbs", ["*"]),
     Mutation(61, others.SERVICE, "*", "spec/type", "LoadBalancer"),
     Mutation(63, pods.DEPLOYMENT, _WORKER, "", None),
     Mutation(64, others.CLAIM, "*", "spec/accessModes", ["ReadWriteOnce"]),
 )
+CHANGES: tuple[Mutation | Addition, ...] = tuple(sorted((*MUTATIONS, *ADDITIONS), key=lambda each: each.rule))
+"""One for each rule."""
