@@ -99,7 +99,9 @@ class Aws(Section):
     zones: Annotated[tuple[Zone, ...], AfterValidator(distinct)] = Field(
         default=("eu-west-1a", "eu-west-1b", "eu-west-1c"), min_length=2, max_length=6
     )
-    """Availability zones of that region. EKS needs two; a database that survives a zone, too."""
+    """Availability zones of that region. EKS needs two; a database that survives a zone, too. A third is added, or
+    taken away, at the list's end. From four zones on addresses are divided otherwise, and another order is another
+    division too: both replace subnets that hosts and databases are in, and AWS refuses that."""
     cidr: Cidr = "10.20.0.0/16"
     """Addresses of the VPC. Each pod has one."""
     service_cidr: Cidr = Field(default="172.20.0.0/16", json_schema_extra=EKS_ONLY)

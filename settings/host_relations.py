@@ -1,12 +1,14 @@
 """What one setting of hosts on EC2 means for another: the way in, the network, the images, the instance type."""
 
+import ipaddress
 from collections.abc import Iterator
 
 from settings.component_tables import component_module
 from settings.model import Settings
 from settings.violation import Violation
 
-_WHOLE_INTERNET = "0.0.0.0/0"
+_LARGEST_PUBLIC_PREFIX = 8
+"""A wider network than this is a good part of the internet, whatever it is called; no organisation has more."""
 _SYSTEM_MEBIBYTES = 1_024
 """What the operating system and Docker need beside the fleet's own programs."""
 
@@ -17,6 +19,8 @@ def host_violations(settings: Settings) -> Iterator[Violation]:
     yield from zone_violations(settings)
     yield from address_violations(settings)
     yield from _registry_violations(settings)
+    if settings.entrance.kind == "load_balancer":
+        yield from unreachable_image_violations(settings)
     yield from _instance_type_violations(settings)
     if settings.doorbell.kind != "postgres":
         yield Violation(
@@ -75,11 +79,15 @@ def entrance_violations(settings: Settings) -> Iterator[Violation]:
                 "given true, and fleet.entrance.kind is public_address: remove it, or choose load_balancer",
                 ("entrance.kind",),
             )
-        if _WHOLE_INTERNET in entrance.client_cidrs:
+        wide = [
+            each for each in entrance.client_cidrs if ipaddress.IPv4Network(each).prefixlen < _LARGEST_PUBLIC_PREFIX
+        ]
+        if wide:
+            what = "the whole internet" if wide[0].endswith("/0") else "a large part of the internet"
             yield Violation(
                 "entrance.client_cidrs",
-                f"given {_WHOLE_INTERNET}, the whole internet, and API keys would cross it in plain HTTP: give the "
-                "networks that clients come from, or choose load_balancer",
+                f"given {wide[0]}, {what}, and API keys would cross it in plain HTTP: give the networks that clients "
+                f"come from, each /{_LARGEST_PUBLIC_PREFIX} or smaller, or choose load_balancer",
                 ("entrance.kind",),
             )
     if not entrance.client_cidrs:
@@ -108,6 +116,27 @@ def address_violations(settings: Settings) -> Iterator[Violation]:
         component_module("aws/subnets").plan_subnets(settings.aws.cidr, len(settings.aws.zones))
     except ValueError as error:
         yield Violation("aws.cidr", str(error).removeprefix("cidr: ").rstrip("."), ("aws.zones",))
+
+
+def unreachable_image_violations(settings: Settings) -> Iterator[Violation]:
+    """Images that private hosts without a way out cannot pull: endpoints lead to the region's own ECR alone."""
+    images, region = settings.images, settings.aws.region
+    if settings.aws.nat != "none":
+        return
+    if images.digests is None:
+        given = {"images.registry": images.registry}
+    else:
+        # On queue the database is RDS, which brings its own.
+        pulled = ("runtime", "sandbox", *(("postgres",) if settings.architecture == "vm" else ()))
+        given = {f"images.digests.{name}": getattr(images.digests, name) for name in pulled}
+    for path, reference in given.items():
+        if reference is not None and f".dkr.ecr.{region}.amazonaws.com" not in reference.partition("/")[0]:
+            yield Violation(
+                path,
+                f"given {reference.partition('@')[0]}, and fleet.aws.nat is none, so that hosts reach no registry but "
+                f"ECR in {region}: give one there, or allow a way out by fleet.aws.nat one",
+                ("aws.nat", "aws.region"),
+            )
 
 
 def entrance_notices(settings: Settings) -> Iterator[str]:

@@ -29,11 +29,8 @@ from settings.problems import (
 )
 from settings.relations import contradictions
 from settings.scope import out_of_place
+from settings.stack_name import LONGEST_STACK_NAME, stack_name_problems
 from settings.violation import Violation
-
-LONGEST_STACK_NAME = 40
-"""A container's name is also its name in the network, where 63 characters are the most: `agent-fleet-` before the
-stack's name, `-worker-8` or `-database` after it."""
 
 
 def from_config(text: str | None, *, secret: bool, stack: str, today: date) -> Settings:
@@ -77,6 +74,7 @@ def from_mapping(given: Mapping[str, Any], *, stack: str, today: date, secret: b
         ]
         problems += _sentences(found, wrong, secret=secret)
         problems += [] if secret else unencrypted_credentials(settings)
+        problems += stack_name_problems(stack, settings.architecture, settings.target)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings

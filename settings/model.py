@@ -47,7 +47,11 @@ Target = Literal["docker", "ec2", "eks", "existing"]
 TARGETS: dict[str, tuple[str, ...]] = {"vm": ("docker", "ec2"), "queue": ("ec2",), "cluster": ("existing", "eks")}
 """The targets that each architecture can have, the default first."""
 
-_AGENT_IMAGES = only("vm/docker", instead={"cluster": f"{_SANDBOX}.image"})
+_ONE_IMAGE = (
+    "hosts on EC2 run every job in fleet.images.digests.sandbox, which may be an image of your own with the tools that "
+    "jobs need; agent types with images of their own are in `architecture: cluster` too"
+)
+_AGENT_IMAGES = only("vm/docker", instead={"cluster": f"{_SANDBOX}.image"}, why=_ONE_IMAGE)
 _ENTRANCE = {"cluster": "fleet.exposure", "vm/ec2": "fleet.entrance", "queue": "fleet.entrance"}
 
 
@@ -245,14 +249,16 @@ class Settings(Section):
     """Budgets of tenants by their names. A tenant that is not here has none, or that which `tenants set` gives it."""
     agents: Annotated[
         dict[Name, HostAgent], AfterValidator(by_name), Field(json_schema_extra={"x-name": "agent_type"})
-    ] = Field(default={}, json_schema_extra=only("vm/docker", instead={"cluster": "fleet.agent_types"}))
+    ] = Field(default={}, json_schema_extra=only("vm/docker", instead={"cluster": "fleet.agent_types"}, why=_ONE_IMAGE))
     """The agent types by their names, for jobs of the form `{agent, prompt | command, workspace}`. They are every
     tenant's, and what a tenant keeps in a workspace is its own. Without any, such jobs are refused."""
     teams: Annotated[dict[Name, Team], AfterValidator(by_name), Field(json_schema_extra={"x-name": "team"})] = Field(
         default={}, json_schema_extra=CLUSTER_ONLY
     )
     """The teams by their names. Each is a tenant of the API, with a key and namespaces of its own."""
-    agent_types: AgentTypes = Field(default={}, validate_default=True, json_schema_extra=CLUSTER_ONLY)
+    agent_types: AgentTypes = Field(
+        default={}, validate_default=True, json_schema_extra=only("cluster", instead={"vm/docker": "fleet.agents"})
+    )
     """The agent types by their names. `implementation`, `testing`, `security` and `documentation` are there without
     being given, with the documents' figures (H1, H7); what is given changes them or adds to them."""
     cluster: Cluster = Field(default=Cluster(), json_schema_extra=CLUSTER_ONLY)

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 from settings.component_tables import component_module
+from settings.host_relations import unreachable_image_violations
 from settings.model import Settings
 from settings.violation import Violation
 
 _HOST_MEBIBYTES = 1_024
 """For the system, Docker, sandboxd and the worker itself."""
+_API_HOST_MEBIBYTES = 1_408
+"""For the system, Docker, and the API with its limit."""
 
 
 def queue_architecture_violations(settings: Settings) -> Iterator[Violation]:
@@ -64,6 +67,14 @@ def _floor_violations(settings: Settings) -> Iterator[Violation]:
     if queue.on_demand is None and queue.spot is None:
         yield Violation(
             "queue.on_demand", "given null, as is fleet.queue.spot, and nobody would run a job: give one of the two", ()
+        )
+    elif queue.spot is None and floor == 0:
+        # What tracks a target multiplies the hosts that there are; only spot hosts have an alarm that starts the first.
+        yield Violation(
+            "queue.on_demand.minimum",
+            "given 0 without hosts in fleet.queue.spot; hosts on demand are not started from none, and nobody would "
+            "run a job: allowed from a minimum of 1, or give fleet.queue.spot",
+            ("queue.spot",),
         )
     elif queue.spot is not None and floor == 0 and not queue.spot_without_floor_allowed:
         path = "queue.on_demand" if queue.on_demand is None else "queue.on_demand.minimum"
@@ -130,7 +141,16 @@ def _memory_violations(settings: Settings) -> Iterator[Violation]:
     needed = concurrency * each + _HOST_MEBIBYTES
     for path, given in _types(settings):
         memory: int | None = table.memory_mebibytes(given)
-        if not path.startswith("queue.api") and memory is not None and memory < needed:
+        if memory is None:
+            continue
+        if path.startswith("queue.api"):
+            if memory < _API_HOST_MEBIBYTES:
+                yield Violation(
+                    path,
+                    f"given {given}, which has {memory} MiB; the system, Docker and the API take up to "
+                    f"{_API_HOST_MEBIBYTES}: give a larger type",
+                )
+        elif memory < needed:
             yield Violation(
                 path,
                 f"given {given}, which has {memory} MiB; {concurrency} jobs at once (fleet.workers.concurrency) of "
@@ -148,6 +168,7 @@ def _memory_violations(settings: Settings) -> Iterator[Violation]:
 
 
 def _region_violations(settings: Settings) -> Iterator[Violation]:
+    yield from unreachable_image_violations(settings)
     registry = settings.queue.registry
     if registry is not None and settings.aws.region in registry.replica_regions:
         yield Violation(

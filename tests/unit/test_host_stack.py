@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from queue_fleet import images
 from recording import FLEET, UNKNOWN, Declared, Recording, record
 from stack_settings import read
 from test_program import stack_settings
@@ -113,7 +114,7 @@ def test_a_public_address_is_for_the_networks_that_are_named_and_costs_no_balanc
 
 def test_a_host_without_a_way_out_reaches_what_it_calls_through_endpoints(preview: bool) -> None:
     """It would start without its secrets and its images, and nobody could enter it."""
-    found = declared(preview, aws={"nat": "none"})
+    found = declared(preview, aws={"nat": "none"}, images=images("a"))
     services = {
         each.inputs["serviceName"].split(".", 3)[3] for each in found.of_type("aws:ec2/vpcEndpoint:VpcEndpoint")
     }

@@ -125,7 +125,7 @@ def test_only_the_load_balancer_reaches_the_api_and_nobody_a_worker(preview: boo
 
 def test_hosts_without_a_way_out_speak_to_endpoints_alone(preview: bool) -> None:
     """What broke out of a sandbox would call home."""
-    rules = deployed(preview, aws={"nat": "none"}).of_type(EGRESS)
+    rules = deployed(preview, aws={"nat": "none"}, images=images("a")).of_type(EGRESS)
     assert not [each.name for each in rules if each.inputs.get("cidrIpv4")]
     assert {each.name for each in rules if each.name.startswith(WORKERS)} == {
         f"{WORKERS}-{way}" for way in ("s3", "endpoints", "database")

@@ -39,6 +39,8 @@ _CPUS: Mapping[str, int] = MappingProxyType(
         "48xlarge": 192,
     }
 )
+_AMD_MEDIUM = ("7a", "8a")
+"""Generations with processors of AMD that have the size `medium`; Intel's begin at `large`."""
 _BURSTABLE_MEBIBYTES: Mapping[str, int] = MappingProxyType(
     {"nano": 512, "micro": 1_024, "small": 2_048, "medium": 4_096, "large": 8_192, "xlarge": 16_384, "2xlarge": 32_768}
 )
@@ -51,11 +53,22 @@ def family_of(instance_type: str) -> str:
 
 def family_problem(instance_type: str) -> str | None:
     """Why no host can be of this type, with what to take instead; None if one can."""
-    family = family_of(instance_type)
+    family, _, size = instance_type.partition(".")
     if family in FAMILIES:
-        return None
+        sizes = _sizes(family)
+        # A whole machine; how much memory it has differs.
+        if size in sizes or size.startswith("metal"):
+            return None
+        return f"{size} is no size of {family} that this release knows; allowed: {', '.join(sizes)}"
     alike = [each for each in FAMILIES if each[:1] == family[:1]] or list(FAMILIES)
     return f"{family} is no family of instance types that this release knows; allowed: {', '.join(alike)}"
+
+
+def _sizes(family: str) -> tuple[str, ...]:
+    """A family's sizes. Some of the largest are not in every family; what is too small or misspelt is in none."""
+    if family.startswith("t"):
+        return tuple(_BURSTABLE_MEBIBYTES)
+    return tuple(each for each in _CPUS if each != "medium" or FAMILIES[family] == ARM64 or family[1:] in _AMD_MEDIUM)
 
 
 def architecture_of(instance_type: str) -> str | None:

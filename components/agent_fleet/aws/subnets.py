@@ -7,6 +7,8 @@ LARGEST_VPC_PREFIX = 16
 """AWS refuses a larger IPv4 range: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html"""
 SMALLEST_PRIVATE_PREFIX = 24
 """Every pod takes an address of its private subnet (VPC CNI), so less than a /24 holds a handful of nodes."""
+_PRIVATE = tuple(ipaddress.IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+"""RFC 1918's."""
 _LARGEST_PUBLIC_PREFIX = 24
 _SMALLEST_PUBLIC_PREFIX = 28
 _MOST_ZONES = 6
@@ -31,7 +33,8 @@ def plan_subnets(cidr: str, zone_count: int) -> SubnetPlan:
         network = ipaddress.IPv4Network(cidr)
     except ValueError as error:
         raise ValueError(f"cidr: {cidr!r} is no IPv4 range ({error}); write it like 10.64.0.0/16.") from None
-    if not network.is_private:
+    # Python calls more than these private, such as 127.0.0.0/8 and 169.254.0.0/16, which AWS refuses.
+    if not any(network.subnet_of(each) for each in _PRIVATE):
         raise ValueError(f"cidr: {cidr} is not private; take a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.")
     # One block for each zone, and at least one more that the public subnets share.
     bits = zone_count.bit_length()
