@@ -48,6 +48,12 @@ def refused(**changes: Any) -> list[str]:
         ({"host": {"instance_type": "p5.48xlarge"}}, "host.instance_type", "allowed: "),
         ({"sandbox": {"memory_mebibytes": 4096}}, "host.instance_type", "choose a larger type"),
         ({"sandbox": {"runtime": "runsc"}}, "sandbox.runtime", "remove it"),
+        ({"agents": {"coder": {"target": "full"}}}, "agents", "run every job in fleet.images.digests.sandbox"),
+        (
+            {"images": {"digests": {"agents": {"full": "registry.example.com/full@sha256:" + "0" * 64}}}},
+            "images.digests.agents",
+            "agent types with images of their own are in `architecture: cluster`",
+        ),
         ({"api": {"bind_address": "127.0.0.1"}}, "api.bind_address", "use fleet.entrance instead"),
     ],
 )

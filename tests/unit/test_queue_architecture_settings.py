@@ -64,7 +64,7 @@ from settings.relations import notices
         ({"host": {"data_gibibytes": 20}}, "host", "with `target: ec2`"),
         ({"workers": {"count": 2}}, "workers.count", "architecture: vm"),
         ({"api": {"port": 80}}, "api.port", "use fleet.entrance instead"),
-        ({"agents": {"node": {}}}, "agents", "remove it"),
+        ({"agents": {"node": {}}}, "agents", "run every job in fleet.images.digests.sandbox"),
         ({"target": "eks"}, "target", "allowed for queue: ec2"),
     ],
 )
