@@ -29,9 +29,10 @@ import docker
 import uvloop
 from docker.errors import DockerException, ImageNotFound
 from fleet_runtime.payload import encode
-from fleet_runtime.sandboxd.client import RunRequest, SandboxdClient, SandboxLost
+from fleet_runtime.sandboxd.client import RunRequest, RunResult, SandboxdClient, SandboxLost
 
 from benchmarks.sandbox_backends import BACKENDS, MEBIBYTE, Measured, sandboxd, unpacked
+from benchmarks.sandbox_floor import floor
 from benchmarks.stopping import end_in_order, undisturbed
 
 PROGRAM = "print(6 * 7)"
@@ -107,34 +108,38 @@ async def warm(client: SandboxdClient) -> None:
             await asyncio.sleep(0.02)
 
 
-async def job(client: SandboxdClient) -> tuple[float, bool]:
-    """Run one; its milliseconds and whether its sandbox was warm."""
+async def job(client: SandboxdClient) -> tuple[float, RunResult]:
+    """Run one; its milliseconds, and what came of it."""
     began = time.perf_counter()
     result = await client.run(RunRequest("bench", 1, "default", 60, PAYLOAD), kill=asyncio.Event())
     took = (time.perf_counter() - began) * 1000
     if result.stdout != b"42\n":
         raise SystemExit(f"a job gave {result}")
-    return took, result.warm
+    return took, result
 
 
 async def latencies(options: argparse.Namespace, measured: list[Measured], server: str) -> None:
     """Run jobs of all backends and Docker's own ways in turns; `server` is a container to execute in."""
     total: dict[str, list[float]] = {each.backend: [] for each in measured}
+    parts: dict[str, list[RunResult]] = {each.backend: [] for each in measured}
     run: list[float] = []
     execs: list[float] = []
-    cold = 0
-    for number in range(options.jobs + 10):
-        for each in measured:
-            await warm(each.client)
+    least: list[float] = []
+    with floor(server, PROGRAM) as bare:
+        for number in range(options.jobs + 10):
+            for each in measured:
+                await warm(each.client)
+                await asyncio.sleep(options.quiet_seconds)
+                took, result = await job(each.client)
+                # The first few warm the interpreter of sandboxd and of this program.
+                if number >= 10:
+                    total[each.backend].append(took)
+                    parts[each.backend].append(result)
             await asyncio.sleep(options.quiet_seconds)
-            took, was_warm = await job(each.client)
-            # The first few warm the interpreter of sandboxd and of this program.
-            if number >= 10:
-                total[each.backend].append(took)
-                cold += not was_warm
-        if number % 10 == 9:
-            run.append(timed(docker_run(options)))
-            execs.append(timed(["docker", "exec", server, "python3", "-c", PROGRAM]))
+            least.append(bare.once())
+            if number % 10 == 9:
+                run.append(timed(docker_run(options)))
+                execs.append(timed(["docker", "exec", server, "python3", "-c", PROGRAM]))
     middle, worst = BARS_MS.get(options.runtime, (None, None))
     runs = "hardened docker run --rm"
     for backend, values in total.items():
@@ -144,8 +149,21 @@ async def latencies(options: argparse.Namespace, measured: list[Measured], serve
             line(f"{name}, p50", statistics.median(values), "ms", held, middle)
             held = (f"{others}, p99", percentile(theirs, 0.99))
             line(f"{name}, p99", percentile(values, 0.99), "ms", held, worst)
+        in_parts(name, values, parts[backend], least)
+    cold = sum(not each.warm for results in parts.values() for each in results)
     name = f"warm python job at sandboxd, {options.runtime}: cold misses of all"
     line(name, 100 * cold / (options.jobs * len(measured)), "%")
+
+
+def in_parts(name: str, total: list[float], results: list[RunResult], least: list[float]) -> None:
+    """Where a job's time goes, and the least that it can be."""
+    before = statistics.median(each.start_ms for each in results)
+    code = statistics.median(each.run_ms for each in results)
+    way = statistics.median(took - each.start_ms - each.run_ms for took, each in zip(total, results, strict=True))
+    line(f"{name}: until its code starts, p50", before, "ms")
+    held = ("the same interpreter, forked and waiting, with nothing around it, p50", statistics.median(least))
+    line(f"{name}: its code, until its report, p50", code, "ms", held)
+    line(f"{name}: to sandboxd and back, p50", way, "ms")
 
 
 def docker_run(options: argparse.Namespace) -> list[str]:

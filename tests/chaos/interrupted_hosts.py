@@ -16,7 +16,8 @@ WAYS = ("interruption", "termination", "recommendation, then interruption", "rec
 _DRAIN_SECONDS = 2.0
 _HOOK_SECONDS = 90.0
 """How long a group waits at its hook before it ends the host without it."""
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 60.0
+"""How long a worker with nothing left may take to end: far more than it needs, because a busy machine is no fault."""
 
 
 @dataclass
@@ -100,7 +101,8 @@ class Hosts:
             self.problems.append(f"{host.instance.id}: its hook was not completed in {_HOOK_SECONDS:g} s")
         host.worker.terminate()
         if not _until(lambda: host.worker.popen.poll() is not None, _STOP_SECONDS):
-            self.problems.append(f"{host.instance.id}: its worker did not end in {_STOP_SECONDS:g} s")
+            last = [(line["timestamp"], line["event"]) for line in host.worker.lines()][-5:]
+            self.problems.append(f"{host.instance.id}: its worker did not end in {_STOP_SECONDS:g} s: {last}")
             host.worker.kill()
 
     def left_jobs_behind(self) -> list[str]:

@@ -6,6 +6,7 @@ instance's credentials or that differs from what botocore's own client would hav
 
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -198,6 +199,11 @@ class EmulatedEc2:
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that is gone: workers are killed here."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
