@@ -29,8 +29,8 @@ uv := .venv/bin/uv
 # Tests that wait for an engine most of their time, each with a stack of its own: two at a time. Not those of tests/cluster: the
 # node of a small machine has no room for two fleets.
 side_by_side := tests/engine
-sources := __main__.py settings architectures client components engine images policies tests benchmarks examples
-scripts := .ci/run $(shell find engine images -name '*.sh')
+sources := __main__.py settings architectures ci client components engine images policies tests benchmarks examples
+scripts := .ci/run $(shell find ci engine images -name '*.sh')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -27,7 +27,9 @@ def configuration(root: Path, report: Report) -> Iterator[Finding]:
     """What hadolint says of the Dockerfiles, and actionlint and zizmor of the workflows."""
     dockerfiles = sorted(root.glob("images/*/Dockerfile"))
     yield from _hadolint(root, dockerfiles)
-    workflows = sorted((root / ".github" / "workflows").glob("*.y*ml"))
+    # Those of `ci` are for users to copy, who then run them with an account's credentials.
+    folders = (root / ".github" / "workflows", root / "ci" / "github")
+    workflows = sorted(each for folder in folders for each in folder.glob("*.y*ml"))
     if workflows:
         yield from _actionlint(root, workflows, report)
         yield from _zizmor(root, workflows)
