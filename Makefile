@@ -61,9 +61,19 @@ status: environment ## What runs, whether it is ready, and where
 logs: environment ## The fleet's logs, followed; ROLE=api, worker, sandboxd or database, TEAM=alpha for a part
 	@$(engine) logs
 
+# POLICIES=file REPORT=folder PLAN=1 DETAILED_EXIT_CODE=1: make hands them on in the environment. make itself ends with 2
+# whatever the command's exit code was: CI calls `.venv/bin/python -m engine` (docs/previews.md).
 .PHONY: preview
-preview: environment ## What `up` would change; builds and pushes nothing
+preview: environment ## What `up` would change, under the policies, with its cost; REPORT=folder POLICIES=file PLAN=1
 	@$(engine) preview
+
+.PHONY: check
+check: environment ## Hold all stacks, or STACK, against the policies; needs no account and no state; REPORT=folder
+	@$(if $(filter file,$(origin STACK)),STACK=) $(engine) check
+
+.PHONY: drift
+drift: environment ## What exists against what STACK's state says; changes nothing
+	@$(engine) drift
 
 .PHONY: shell
 shell: environment ## A shell in which plain `pulumi` works on the stack

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from engine.commands.judging import check, drift, preview
 from engine.commands.options import config_option, session, stack_option
 from engine.errors import UserFacingError
 from engine.paths import CHECKOUT, Paths
@@ -50,14 +51,9 @@ def down(stack: str, force: bool) -> None:
     run(session(stack), force=force)
 
 
-@cli.command()
-@stack_option
-@config_option
-def preview(stack: str, settings: Path | None) -> None:
-    """Show what `up` would change."""
-    from engine.commands.preview import preview as run
-
-    run(session(stack, settings), settings)
+cli.add_command(preview)
+cli.add_command(check)
+cli.add_command(drift)
 
 
 @cli.command()

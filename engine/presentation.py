@@ -25,6 +25,7 @@ _PLANNED = {
     "delete": "- delete",
     "delete-replaced": "- delete the old",
 }
+_FOUND = {"update": "~ changed", "replace": "~ changed", "delete": "- gone"}
 _DOING = {"create": "creating", "create-replacement": "creating", "update": "updating", "delete": "deleting"}
 _AFTERMATH = re.compile(
     r"an unhandled error occurred: [Pp]rogram|^(update|preview|destroy|refresh) failed$|resource monitor shut down|"
@@ -53,10 +54,13 @@ def plain(message: str) -> str:
 class Presentation:
     """Takes the engine's events; reports through `report` what a person wants to see."""
 
-    def __init__(self, report: Report, *, preview: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        """`preview` words the lines as plans."""
+    def __init__(
+        self, report: Report, *, preview: bool = False, look: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`preview` words the lines as plans, `look` as what was found."""
         self._report = report
         self._preview = preview
+        self._words = _FOUND if look else _PLANNED if preview else _DONE
         self._clock = clock
         self._running: dict[str, tuple[str, float]] = {}
         self._said = clock()
@@ -87,11 +91,11 @@ class Presentation:
 
     def _done(self, metadata: Mapping[str, Any]) -> None:
         _, since = self._running.pop(metadata["urn"], ("", self._clock()))
-        words = (_PLANNED if self._preview else _DONE).get(metadata["op"])
+        words = self._words.get(metadata["op"])
         if words is None or not is_real(metadata):
             return
         taken = self._clock() - since
-        duration = f" ({taken:.1f} s)" if taken >= 0.5 and not self._preview else ""
+        duration = f" ({taken:.1f} s)" if taken >= 0.5 and self._words is _DONE else ""
         detail = ""
         if metadata["op"] == "update" and metadata.get("diffs"):
             detail = f": {', '.join(metadata['diffs'])}"

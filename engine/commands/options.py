@@ -19,14 +19,18 @@ def _stack(context: click.Context, parameter: click.Parameter, value: str) -> st
     del parameter
     # click takes an empty variable for none: `make down STACK=$UNSET` must not take down the default stack.
     defaulted = context.get_parameter_source("stack") is ParameterSource.DEFAULT
-    if (defaulted and os.environ.get("STACK") == "") or not _STACK.fullmatch(value):
-        value = "" if defaulted else value
+    return check_stack("" if defaulted and os.environ.get("STACK") == "" else value)
+
+
+def check_stack(name: str) -> str:
+    """The name, where it is a stack's; raises UserFacingError otherwise."""
+    if not _STACK.fullmatch(name):
         raise UserFacingError(
-            f"STACK is {value!r}; a stack's name has lower-case letters (a to z), digits and hyphens, begins and ends "
+            f"STACK is {name!r}; a stack's name has lower-case letters (a to z), digits and hyphens, begins and ends "
             "with a letter or a digit, and is at most 40 long.",
             "The stacks are the files Pulumi.<stack>.yaml; local is the default.",
         )
-    return value
+    return name
 
 
 stack_option = click.option(

@@ -143,14 +143,15 @@ class Session:
         *arguments: str,
         troubles: Callable[[], str] = lambda: "",
         listener: Callable[[Mapping[str, Any]], None] | None = None,
+        excused: Callable[[], bool] = lambda: False,
     ) -> Presentation:
-        """Run `up`, `preview` or `destroy` and show it; raises UserFacingError with the engine's own errors.
+        """Run `up`, `preview`, `refresh` or `destroy` and show it; raises UserFacingError with the engine's own errors.
 
         `troubles` is asked while it takes long, and when it failed: the place often knows why. `listener` gets each
-        event of the engine too.
+        event of the engine too. `excused` says of a failure without errors that its reason is known and told otherwise.
         """
         watch = Watch(troubles, say)
-        show = Presentation(say, preview=command == "preview")
+        show = Presentation(say, preview=command == "preview", look=command == "refresh")
         log = self.log(command)
 
         def tick() -> None:
@@ -163,10 +164,10 @@ class Session:
                 listener(event)
 
         code = cli.operate([command, *arguments], event, tick, log)
-        if code == 0 and not show.errors:
+        if not show.errors and (code == 0 or excused()):
             return show
         errors = "\n".join([*(show.errors or [_last_words(log)]), *watch.unsaid()])
-        again = "" if command == "preview" else " Run the command again: it goes on where it stopped."
+        again = "" if command in ("preview", "refresh") else " Run the command again: it goes on where it stopped."
         raise UserFacingError(
             errors,
             remedy_for(errors, f"The full output is in {log}.{again}"),
