@@ -77,10 +77,10 @@ def _exposure(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def accepted_cluster(draw: st.DrawFn) -> dict[str, Any]:
-    """Settings of a cluster that keep every rule."""
+def accepted_cluster(draw: st.DrawFn, target: str | None = None) -> dict[str, Any]:
+    """Settings of a cluster that keep every rule; without a target, of `eks` or `existing`."""
     longest = draw(st.integers(1, 86_400))
-    on_eks = draw(st.booleans())
+    on_eks = draw(st.booleans()) if target is None else target == "eks"
     doorbell = draw(st.sampled_from(["postgres", "redis", "sqs"] if on_eks else ["postgres", "redis"]))
     # No name within another, so that no two pools have one template and no namespace is another's.
     teams = draw(st.lists(NAMES, min_size=1, max_size=2, unique_by=lambda name: name[0]))
