@@ -1,8 +1,8 @@
 """Ends with 1 where a stack would change in another way than was approved: same_changes.py <approved.json> <now.json>.
 
-Both are `preview.json` of one commit. Compared is what would happen to which resource and to which of its properties;
-date, costs and notices are not. A plan changes after its approval when the stack was changed meanwhile: by another run,
-or by hand.
+Both are `preview.json` (docs/previews.md) of one commit. Compared is what would happen to which resource and to which
+of its properties; date, costs and notices are not. A plan changes after its approval when the stack was changed
+meanwhile: by another run, or by hand.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 def changes(report: dict[str, Any]) -> dict[str, Any]:
     """What would change, by the resource's URN."""
-    return {each["urn"]: each for each in report["changes"]}
+    return {each["urn"]: each for each in report["changes"]["resources"]}
 
 
 def differences(approved: dict[str, Any], now: dict[str, Any]) -> list[str]:
