@@ -84,7 +84,8 @@ class LoadBalancer(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             enable_deletion_protection=args["deletion_protection"],
             tags=own_tags,
-            opts=options,
+            # AWS lets a target group be one load balancer's: a new one could not have it beside the old one.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         targets = aws.lb.TargetGroup(
             name,
