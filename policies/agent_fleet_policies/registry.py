@@ -34,7 +34,9 @@ SCANNING = "aws:ecr/registryScanningConfiguration:RegistryScanningConfiguration"
     fix="imageTagMutability IMMUTABLE, or IMMUTABLE_WITH_EXCLUSION with the moving tags that are allowed.",
     source="CKV_AWS_51",
     demands=("imageTagMutability",),
-    options={"exclusions": Option(("latest*", "cache*", "buildcache*", "edge*"), "tags that may move")},
+    options={
+        "exclusions": Option(("latest*", "cache*", "buildcache*", "edge*"), "tags that may move, with * for any part")
+    },
 )
 def immutable_tags(repository: Resource, options: Options) -> Findings:
     """No tag moves, but those that are listed."""
@@ -45,7 +47,8 @@ def immutable_tags(repository: Resource, options: Options) -> Findings:
     for each in repository["imageTagMutabilityExclusionFilters"].items():
         tag = each["filter"]
         allowed: list[str] = list(options["exclusions"])
-        yield require(tag.one_of(*allowed), tag, f"only {', '.join(allowed)} may move")
+        listed = tag.fits(lambda text: any(fnmatch.fnmatchcase(str(text), each) for each in allowed))
+        yield require(listed, tag, f"only {', '.join(allowed)} may move")
 
 
 @stack_rule(

@@ -48,7 +48,11 @@ CASES = (
     Case(
         1,
         [Given(registry.REPOSITORY, _REPOSITORY)],
-        [("imageTagMutability", "MUTABLE"), ("imageTagMutabilityExclusionFilters/0/filter", "v*")],
+        [
+            ("imageTagMutability", "MUTABLE"),
+            ("imageTagMutabilityExclusionFilters/0/filter", "v*"),
+            ("imageTagMutabilityExclusionFilters/0/filter", "lat*"),
+        ],
         [("imageTagMutability", "refused"), ("imageTagMutabilityExclusionFilters", "waits"), ("name", "clean")],
         [("imageTagMutability", "broken"), ("imageTagMutabilityExclusionFilters", "clean")],
     ),
