@@ -16,6 +16,8 @@ WAYS = ("interruption", "termination", "recommendation, then interruption", "rec
 _DRAIN_SECONDS = 2.0
 _HOOK_SECONDS = 90.0
 """How long a group waits at its hook before it ends the host without it."""
+_MOST_LEAVING = 5
+"""Each has its successor beside it already, and a machine with too many processes tests itself."""
 _STOP_SECONDS = 60.0
 """How long a worker with nothing left may take to end: far more than it needs, because a busy machine is no fault."""
 
@@ -60,6 +62,10 @@ class Hosts:
             LIFECYCLE_HEARTBEAT_SECONDS="1",
         )
         self.serving.append(Host(instance, worker))
+
+    def ready(self) -> bool:
+        """Whether another may be taken away: not too many are leaving."""
+        return sum(each.is_alive() for each in self._leaving) < _MOST_LEAVING
 
     def take_away(self) -> None:
         """Take a host away, in a way that is chosen, and put another into service."""

@@ -132,7 +132,7 @@ def _take_away(fleet: Hosts, stack: Stack, jobs: int, departures: int) -> None:
                 return
             assert time.monotonic() - moved_at < _STALLED_SECONDS, f"{ended} of {jobs} jobs ended, and nothing moves"
             # The last tenth of the jobs is left to see whether all that was handed back runs again.
-            if done < departures and ended >= done * jobs * 0.9 / departures:
+            if done < departures and ended >= done * jobs * 0.9 / departures and fleet.ready():
                 fleet.take_away()
                 done += 1
             threading.Event().wait(0.1)
