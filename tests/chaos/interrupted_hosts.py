@@ -16,7 +16,7 @@ WAYS = ("interruption", "termination", "recommendation, then interruption", "rec
 _DRAIN_SECONDS = 2.0
 _HOOK_SECONDS = 90.0
 """How long a group waits at its hook before it ends the host without it."""
-_MOST_LEAVING = 5
+_MOST_LEAVING = 10
 """Each has its successor beside it already, and a machine with too many processes tests itself."""
 _STOP_SECONDS = 60.0
 """How long a worker with nothing left may take to end: far more than it needs, because a busy machine is no fault."""

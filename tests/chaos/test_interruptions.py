@@ -122,12 +122,12 @@ def _accepted(client: httpx.Client, body: dict[str, Any]) -> bool:
 
 def _take_away(fleet: Hosts, stack: Stack, jobs: int, departures: int) -> None:
     """Take hosts away as jobs end, evenly among them; return when all jobs have ended."""
-    moved_at, last, done = time.monotonic(), -1, 0
+    moved_at, last, done = time.monotonic(), (-1, -1), 0
     with psycopg.connect(stack.database_url, autocommit=True) as connection:
         while True:
             ended = int(_one(connection, "SELECT count(*) FROM jobs WHERE ended_at IS NOT NULL")[0])
-            if ended != last:
-                moved_at, last = time.monotonic(), ended
+            if (ended, done) != last:
+                moved_at, last = time.monotonic(), (ended, done)
             if ended == jobs and done == departures:
                 return
             assert time.monotonic() - moved_at < _STALLED_SECONDS, f"{ended} of {jobs} jobs ended, and nothing moves"
