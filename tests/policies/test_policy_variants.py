@@ -20,7 +20,9 @@ CONFIGURED: dict[str, Any] = {
     "pod-image-digest": {"registries": ["registry.test/agent-fleet/"]},
     "eks-listed-admins": {"principals": [ADMINISTRATOR]},
     "eks-version": {"versions": ["1.34", "1.35", "1.36"]},
-    # Whether there is a sandboxed runtime, nodes apart and a class that can be shared, these settings leave open.
+    # Whether there is a sandboxed runtime, nodes apart and a class that can be shared, these settings leave open, and
+    # which stack of an account declares the scanning of its whole registry.
+    "ecr-registry-scanning": "advisory",
     "pod-untrusted": "advisory",
     "workspace-claims": "advisory",
 }
