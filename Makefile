@@ -46,7 +46,7 @@ environment:
 	@sh engine/bootstrap.sh
 
 .PHONY: up
-up: environment ## Deploy the stack (to this machine's Docker if STACK is not given) and run a first job
+up: environment ## Deploy the stack (to this machine's Docker if STACK is not given) and run a first job; PLAN=plan.json
 	@$(engine) up
 
 .PHONY: down

@@ -34,11 +34,14 @@ _bundle_option = click.option(
 @stack_option
 @config_option
 @_bundle_option
-def up(stack: str, settings: Path | None, bundle: Path | None) -> None:
+@click.option(
+    "--plan", envvar="PLAN", type=click.Path(path_type=Path), help="Do only what this plan of a preview says."
+)
+def up(stack: str, settings: Path | None, bundle: Path | None, plan: Path | None) -> None:
     """Deploy a stack and run a first job."""
     from engine.commands.up import up as run
 
-    run(session(stack, settings), settings, bundle)
+    run(session(stack, settings), settings, bundle, plan)
 
 
 @cli.command()

@@ -70,6 +70,8 @@ class Presentation:
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Take one event of the engine's JSON stream."""
+        if self._words is _DONE and _rehearsed(event):
+            return
         if (pre := event.get("resourcePreEvent")) is not None:
             self._begun(pre["metadata"])
         elif (outputs := event.get("resOutputsEvent")) is not None:
@@ -147,6 +149,13 @@ class Presentation:
             words |= {"create": "to create", "update": "to update", "replace": "to replace", "delete": "to delete"}
         parts = [f"{self.changes[op]} {word}" for op, word in words.items() if self.changes.get(op)]
         return ", ".join(parts) or "nothing to do"
+
+
+def _rehearsed(event: Mapping[str, Any]) -> bool:
+    """Whether an update that is held to a plan only tries it so far: what it tells then is not done."""
+    summary = event.get("summaryEvent") or {}
+    steps = (event.get(name) or {} for name in ("resourcePreEvent", "resOutputsEvent", "resOpFailedEvent"))
+    return bool(summary.get("isPreview")) or any(step.get("planning") for step in steps)
 
 
 def is_real(metadata: Mapping[str, Any]) -> bool:

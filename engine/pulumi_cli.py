@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -83,7 +84,7 @@ class PulumiCli:
             lines = _Lines(process)
             while True:
                 try:
-                    for line in lines.next(1.0):
+                    for line in map(unrevealed, lines.next(1.0)):
                         file.write(line + b"\n")
                         file.flush()
                         if (event := _event(line)) is not None:
@@ -142,6 +143,15 @@ def _event(line: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
+# The engine filters the secrets of the configuration that it has, and not those of the plan that it refuses.
+_OF_A_PLAN = re.compile(rb"(violates plan: properties changed)(?:[^\"\\]|\\.)*")
+
+
+def unrevealed(line: bytes) -> bytes:
+    """A line of the engine without the values that it tells of a refused update plan."""
+    return _OF_A_PLAN.sub(rb"\1", line)
+
+
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     """Signal the engine; when it must end at once, its plugins with it (they are its session)."""
     try:
@@ -169,6 +179,11 @@ _REMEDIES = (
     (
         ("is refused; nothing was changed", "are refused; nothing was changed"),
         "Correct the stack's settings file, Pulumi.<stack>.yaml, and run the command again.",
+    ),
+    (
+        ("violates plan", "not allowed by the plan", "expected resource operations"),
+        "The update would do what its plan does not say. What is not told above as done was not done. `make preview "
+        "PLAN=1 REPORT=folder` with the same STACK makes a new plan: look at it, and run the command again with it.",
     ),
     (
         ("the stack is currently locked",),

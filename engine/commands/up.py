@@ -13,6 +13,7 @@ from engine.cost.estimate import estimate
 from engine.cost.planned import Plan
 from engine.cost.statement import brief
 from engine.errors import UserFacingError
+from engine.preview import update_plan
 from engine.pulumi_cli import PulumiCli
 from engine.report import private_file, say
 from engine.targets import choice
@@ -21,8 +22,11 @@ from engine.targets.target import Entrance, Place
 _EXAMPLE = "examples/jobs/what_a_job_sees.py"
 
 
-def up(session: Session, settings_file: Path | None, bundle: Path | None = None) -> None:
-    """Deploy the stack and prove that it works. With a bundle nothing comes from a network."""
+def up(session: Session, settings_file: Path | None, bundle: Path | None = None, held_to: Path | None = None) -> None:
+    """Deploy the stack and prove that it works. With a bundle nothing comes from a network.
+
+    `held_to` is an update plan of a preview: what it does not say is not done.
+    """
     source = configuration.source(session.paths, session.stack, settings_file)
     opened = None
     if bundle is not None:
@@ -30,6 +34,8 @@ def up(session: Session, settings_file: Path | None, bundle: Path | None = None)
         source = settings_file = opened.settings(session.paths, session.stack, source)
     settings = configuration.fleet_settings(source)
     configuration.check(session.paths, session.stack, source)
+    if held_to is not None:
+        update_plan.check(held_to, session.stack, source)
     target = choice.of_settings(session, settings)
     with session.alone():
         place = target.reach()
@@ -46,7 +52,7 @@ def up(session: Session, settings_file: Path | None, bundle: Path | None = None)
         configuration.copy(session.paths, session.stack, settings_file)
         refresh = _converge(session, cli, place)
         say(f"Deploying the stack {session.stack}.")
-        arguments = ["--yes", "--skip-preview", *(["--refresh"] if refresh else [])]
+        arguments = update_plan.arguments(held_to, refresh=refresh)
         plan = Plan()
         show = session.operate(cli, "up", *arguments, troubles=place.troubles, listener=plan.event)
         say(f"  {show.summary()}")
