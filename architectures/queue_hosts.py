@@ -8,6 +8,7 @@ from agent_fleet import ApiGroup, ExecutionServiceArgs, HostAccount, HostArgs, W
 from agent_fleet.api_keys import bootstrap_keys
 from agent_fleet.aws.host_group import DRAIN_HOOK
 from agent_fleet.aws.host_user_data import host_secret_text, host_user_data
+from agent_fleet.aws.instance_role import put_metrics
 from agent_fleet.aws.policy_documents import Statement, account_of, partition_of
 from agent_fleet.aws.worker_group_args import Capacity, group_name
 from agent_fleet.systemd.container_unit import HOST_NETWORK
@@ -25,6 +26,14 @@ BACKLOG_METRIC, BACKLOG_DIMENSION = "Backlog", "Fleet"
 """As the runtime's `api/backlog_metric.py` calls them."""
 
 
+def backlog_namespace(fleet: str) -> str:
+    """The namespace that the fleet's API hosts alone may write to: IAM knows nothing narrower of a metric.
+
+    In one with the hosts' own metrics, any host of any fleet in the account could have this one's started by the dozen.
+    """
+    return f"{METRICS_NAMESPACE}/{fleet}"
+
+
 def api_hosts(
     fleet: str,
     settings: Settings,
@@ -40,9 +49,11 @@ def api_hosts(
         _service_args(fleet, settings, foundation, images, doorbell),
         keys=bootstrap_keys([foundation.api_key]),
     )
-    told = {"FLEET_BACKLOG_NAMESPACE": METRICS_NAMESPACE, "FLEET_BACKLOG_REGION": settings.aws.region}
+    namespace = backlog_namespace(fleet)
+    told = {"FLEET_BACKLOG_NAMESPACE": namespace, "FLEET_BACKLOG_REGION": settings.aws.region}
     workloads = [_with(api, told)]
-    account = _account(name, fleet, settings, "api", workloads, [images.runtime], list(doorbell.api_statements), on_aws)
+    statements = [*doorbell.api_statements, {**put_metrics(namespace), "Sid": "PutBacklog"}]
+    account = _account(name, fleet, settings, "api", workloads, [images.runtime], statements, on_aws)
     return ApiGroup(
         name,
         {
@@ -95,7 +106,7 @@ def worker_hosts(
         "subnet_ids": foundation.network.private_subnet_ids,
         "host": _host(settings, account, foundation.worker_firewall.security_group_id),
         "backlog": {
-            "namespace": METRICS_NAMESPACE,
+            "namespace": backlog_namespace(fleet),
             "name": BACKLOG_METRIC,
             "dimensions": {BACKLOG_DIMENSION: fleet},
             "jobs_per_host": queue.scaling.jobs_per_host or usual_jobs_per_host(settings.workers.concurrency),

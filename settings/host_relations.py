@@ -9,6 +9,8 @@ from settings.violation import Violation
 
 _LARGEST_PUBLIC_PREFIX = 8
 """A wider network than this is a good part of the internet, whatever it is called; no organisation has more."""
+_MOST_DOMAIN_CHARACTERS = 12_000
+"""User data takes 16 KiB, compressed; the rest of it has about 8, and names of domains shrink by little."""
 _SYSTEM_MEBIBYTES = 1_024
 """What the operating system and Docker need beside the fleet's own programs."""
 
@@ -19,6 +21,7 @@ def host_violations(settings: Settings) -> Iterator[Violation]:
     yield from zone_violations(settings)
     yield from address_violations(settings)
     yield from _registry_violations(settings)
+    yield from told_domain_violations(settings)
     if settings.entrance.kind == "load_balancer":
         yield from unreachable_image_violations(settings)
     yield from _instance_type_violations(settings)
@@ -137,6 +140,18 @@ def unreachable_image_violations(settings: Settings) -> Iterator[Violation]:
                 f"ECR in {region}: give one there, or allow a way out by fleet.aws.nat one",
                 ("aws.nat", "aws.region"),
             )
+
+
+def told_domain_violations(settings: Settings) -> Iterator[Violation]:
+    """More domains than a host can be told of when it starts."""
+    domains = settings.sandbox.egress.domains
+    given = sum(len(each) + 1 for each in domains)
+    if given > _MOST_DOMAIN_CHARACTERS:
+        yield Violation(
+            "sandbox.egress.domains",
+            f"given {len(domains)} with {given} characters together; a host on EC2 is told all of them as it starts, "
+            f"for which there is room for {_MOST_DOMAIN_CHARACTERS}: name fewer, or one domain with a star for many",
+        )
 
 
 def entrance_notices(settings: Settings) -> Iterator[str]:

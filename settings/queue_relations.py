@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from settings.component_tables import component_module
-from settings.host_relations import unreachable_image_violations
+from settings.host_relations import told_domain_violations, unreachable_image_violations
 from settings.model import Settings
 from settings.violation import Violation
 
@@ -169,6 +169,7 @@ def _memory_violations(settings: Settings) -> Iterator[Violation]:
 
 def _region_violations(settings: Settings) -> Iterator[Violation]:
     yield from unreachable_image_violations(settings)
+    yield from told_domain_violations(settings)
     registry = settings.queue.registry
     if registry is not None and settings.aws.region in registry.replica_regions:
         yield Violation(

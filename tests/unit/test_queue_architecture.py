@@ -96,8 +96,8 @@ def test_each_role_has_its_own_queue_images_and_group_and_nothing_else(preview: 
     assert all(each.endswith((f"/{ON_DEMAND}", f"/{SPOT}")) for each in workers["FinishDraining"]["Resource"])
     # What AWS lets nobody narrow down.
     everywhere = {"BeEnteredThroughSessionManager", "LogIn", "PutOwnMetrics"}
-    for role in (api, workers):
-        assert {sid for sid, each in role.items() if each["Resource"] == "*"} == everywhere
+    for role, besides in ((api, {"PutBacklog"}), (workers, set[str]())):
+        assert {sid for sid, each in role.items() if each["Resource"] == "*"} == everywhere | besides
 
 
 def test_the_api_comes_before_the_workers_and_after_the_database(preview: bool) -> None:
@@ -192,7 +192,7 @@ def test_the_api_sends_the_metric_that_the_workers_follow(preview: bool) -> None
     followed = found.one("aws:cloudwatch/metricAlarm:MetricAlarm", f"{SPOT}-wake").inputs["metricQueries"][0]["metric"]
     assert followed["namespace"] == told["FLEET_BACKLOG_NAMESPACE"]
     assert followed["dimensions"] == {"Fleet": told["FLEET_NAME"]}
-    (put,) = [each for each in policy(found, API) if each["Sid"] == "PutOwnMetrics"]
+    (put,) = [each for each in policy(found, API) if each["Sid"] == "PutBacklog"]
     assert put["Condition"] == {"StringEquals": {"cloudwatch:namespace": told["FLEET_BACKLOG_NAMESPACE"]}}
 
 
