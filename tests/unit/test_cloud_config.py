@@ -1,4 +1,4 @@
-"""The user data of every host that is shipped, before it boots: cloud-init's own schema, and what it must go on to say."""
+"""The user data of every host that is shipped, before it boots: cloud-init's own schema, and how it is set up."""
 
 import json
 import subprocess
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import queue_fleet
 import test_host_stack
+from agent_fleet.systemd.host_plan import DOCKER_PACKAGES, METRICS_PACKAGE, SETUP_UNIT
 from recording import FLEET
 
 SCHEMA = Path(__file__).parent / "cloud_init_schema" / "cloud-config-22.4.2.json"
@@ -62,3 +63,18 @@ def test_every_part_of_the_user_data_is_one_that_cloud_init_has(told: dict[str, 
     for name, text in told.items():
         assert text.startswith(_BEGIN), name
         assert set(json.loads(text.removeprefix(_BEGIN))) <= known, name
+
+
+def test_what_the_units_need_is_installed_before_they_start_and_asked_for_until_it_is_there(
+    told: dict[str, str],
+) -> None:
+    """cloud-init asks for packages once: without an answer the host would stay as it is, and run nothing."""
+    for text in told.values():
+        written = json.loads(text.removeprefix(_BEGIN))["write_files"]
+        units = {each["path"].rpartition("/")[2]: each["content"] for each in written if "/systemd/" in each["path"]}
+        steps = [line.partition("=")[2] for line in units[SETUP_UNIT].splitlines() if line.startswith("ExecStart=")]
+        assert steps[0].split()[1:] == [*DOCKER_PACKAGES, METRICS_PACKAGE]
+        assert steps[-1].endswith("start --no-block agent-fleet.target")
+        assert [step for step in steps if step.startswith("-")] == [step for step in steps if "-agent-ctl" in step]
+        assert {"Restart=on-failure", "StartLimitIntervalSec=0"} <= set(units[SETUP_UNIT].splitlines())
+        assert SETUP_UNIT not in units["agent-fleet.target"]

@@ -18,7 +18,7 @@ from agent_fleet.docker.container import container_args
 from agent_fleet.systemd.cloud_init import LARGEST_USER_DATA, encoded, render
 from agent_fleet.systemd.container_unit import container_unit, environment_text
 from agent_fleet.systemd.fleet_host import HostWorkload
-from agent_fleet.systemd.host_plan import HostPlan
+from agent_fleet.systemd.host_plan import SETUP_UNIT, HostPlan
 from agent_fleet.workload import CredentialsMount, Port, Publication
 from host_fleet import DATA, PASSWORD, container_run, lines, planned, secrets, units, workloads
 from recording import FLEET, record
@@ -235,9 +235,10 @@ def test_the_user_data_writes_every_unit_and_starts_them_at_this_boot_and_every_
     written = {each["path"] for each in cloud_config["write_files"]}
     assert {f"/etc/systemd/system/{each.name}" for each in plan().units} <= written
     commands = cloud_config["runcmd"]
-    (enabled,) = [each for each in commands if each[:2] == ["systemctl", "enable"] and "--now" not in each]
-    assert set(enabled[2:]) == {each.name for each in plan().units if each.wanted}
-    assert commands[-1] == ["systemctl", "start", "--no-block", "agent-fleet.target"]
+    (enabled,) = [each for each in commands if each[:2] == ["systemctl", "enable"]]
+    assert set(enabled[2:]) == {SETUP_UNIT, *(each.name for each in plan().units if each.wanted)}
+    assert commands[-1] == ["systemctl", "start", "--no-block", SETUP_UNIT]
+    assert "packages" not in cloud_config
     assert "agent-fleet-clean-up.timer" in enabled
     assert cloud_config["ssh_pwauth"] is False
     assert ["systemctl", "mask", "--now", "sshd.service"] in commands
@@ -272,7 +273,7 @@ def test_the_hosts_scripts_are_in_order(tmp_path: Path) -> None:
             script.write_text(file.content)
             shells.append(str(script))
             assert file.mode == "0755"
-    assert len(shells) == 4
+    assert len(shells) == 5
     checker = Path(sys.executable).parent / "shellcheck"
     done = subprocess.run([checker, *shells], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -5,7 +5,7 @@ import gzip
 import json
 from typing import Any
 
-from agent_fleet.systemd.host_plan import TARGET, HostPlan
+from agent_fleet.systemd.host_plan import SETUP_UNIT, HostPlan
 
 LARGEST_USER_DATA = 16_384
 """Bytes before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html"""
@@ -30,15 +30,11 @@ def render(plan: HostPlan) -> str:
             # Nobody logs in: who must be there comes by Session Manager.
             ["systemctl", "mask", "--now", "sshd.service"],
             ["systemctl", "daemon-reload"],
-            ["systemctl", "enable", "--now", "docker.service"],
-            *[list(each) for each in plan.commands],
-            ["systemctl", "enable", *[each.name for each in plan.units if each.wanted]],
+            ["systemctl", "enable", SETUP_UNIT, *[each.name for each in plan.units if each.wanted]],
             # What comes up later is seen in the journal; cloud-init need not wait for it.
-            ["systemctl", "start", "--no-block", TARGET],
+            ["systemctl", "start", "--no-block", SETUP_UNIT],
         ],
     }
-    if plan.packages:
-        document["packages"] = list(plan.packages)
     return "#cloud-config\n" + json.dumps(document, indent=1) + "\n"
 
 

@@ -24,6 +24,7 @@ from agent_fleet.systemd.host_services import (
     registry_access,
     scripts,
     secrets_unit,
+    setup_unit,
     target,
 )
 from agent_fleet.workload import VolumeMount, Workload
@@ -71,7 +72,14 @@ def plan_host(
         container_unit(each.workload, fleet=fleet, after=_after(each, data_volume), region=region, log_group=log_group)
         for each in workloads
     ]
+    commands: list[tuple[str, ...]] = []
+    default_packages = DOCKER_PACKAGES
+    if log_group is not None:
+        control = f"{_AGENT_FOLDER}/bin/amazon-cloudwatch-agent-ctl"
+        commands.append((control, "-a", "fetch-config", "-m", "ec2", "-s", "-c", f"file:{_AGENT_FILE}"))
+        default_packages = (*DOCKER_PACKAGES, METRICS_PACKAGE)
     services = [
+        setup_unit(default_packages if packages is None else packages, commands),
         *((data_unit(data_volume),) if data_volume is not None else ()),
         *((secrets_unit(region, secret),) if secret is not None else ()),
         images_service,
@@ -87,22 +95,16 @@ def plan_host(
         *(environment_file(each.workload) for each in workloads),
         *files,
     ]
-    commands: list[tuple[str, ...]] = []
     if log_group is not None:
         told.append(HostFile(path=_AGENT_FILE, content=_metrics(fleet, data_volume)))
-        control = f"{_AGENT_FOLDER}/bin/amazon-cloudwatch-agent-ctl"
-        commands.append((control, "-a", "fetch-config", "-m", "ec2", "-s", "-c", f"file:{_AGENT_FILE}"))
-    default_packages = (*DOCKER_PACKAGES, METRICS_PACKAGE) if log_group is not None else DOCKER_PACKAGES
     return HostPlan(
         fleet=fleet,
         region=region,
         units=tuple(every),
         files=tuple(told),
-        packages=default_packages if packages is None else tuple(packages),
         secret=secret,
         data_volume=data_volume,
         log_group=log_group,
-        commands=tuple(commands),
     )
 
 

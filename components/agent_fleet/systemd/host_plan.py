@@ -13,6 +13,8 @@ SECRETS = "/run/agent-fleet/secrets"
 """Where the host has fetched secrets, in memory, for root alone."""
 TARGET = "agent-fleet.target"
 """What starts everything, and is started at every boot."""
+SETUP_UNIT = "agent-fleet-setup.service"
+"""What starts that target for the first time, once the host has what its units need."""
 
 DOCKER_PACKAGES = ("docker", "amazon-ecr-credential-helper")
 """Amazon Linux 2023's. Its machine images have the AWS CLI, Python and the agent of Session Manager already."""
@@ -70,10 +72,7 @@ class HostPlan:
     """Where its secrets and its logs are."""
     units: tuple[HostUnit, ...]
     files: tuple[HostFile, ...] = ()
-    packages: tuple[str, ...] = DOCKER_PACKAGES
     secret: HostSecret | None = None
     data_volume: DataVolume | None = None
     log_group: str | None = None
     """The CloudWatch log group that programs write to; None: to files on the host, of bounded size."""
-    commands: tuple[tuple[str, ...], ...] = ()
-    """Programs with their arguments that are run once, before the units start."""

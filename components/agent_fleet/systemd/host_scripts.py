@@ -1,17 +1,49 @@
 """The scripts of a host's units. They are the same on every host: what differs comes as arguments or is in the plan."""
 
-PULL = """\
+INSTALL_PACKAGES = """\
 #!/bin/sh
-# Pulls an image by its content, unless it is there.
+# Installs packages. A mirror that does not answer is asked again for some minutes; after that the unit begins anew.
 set -eu
-export DOCKER_CONFIG=/etc/agent-fleet/docker
-docker image inspect "$1" >/dev/null 2>&1 && exit 0
+[ "$#" -gt 0 ] || exit 0
+if command -v dnf >/dev/null; then
+    install_packages() { rpm --query --quiet "$@" || timeout 300 dnf --assumeyes --quiet install "$@"; }
+else
+    export DEBIAN_FRONTEND=noninteractive
+    install_packages() { timeout 120 apt-get -q update; timeout 300 apt-get -qy --no-install-recommends install "$@"; }
+fi
 attempt=1
-until docker pull --quiet "$1"; do
-    [ "$attempt" -lt 8 ] || exit 1
-    sleep "$((attempt * 3))"
+until install_packages "$@"; do
+    if [ "$attempt" -ge 6 ]; then
+        echo "<3>These packages were not installed, and nothing runs without: $*. Does their mirror answer?" >&2
+        exit 1
+    fi
+    echo "<4>These packages were not installed: $*. Attempt $attempt of 6, again in $((attempt * 10)) s." >&2
+    sleep "$((attempt * 10))"
     attempt=$((attempt + 1))
 done
+"""
+
+PULL = """\
+#!/bin/sh
+# Pulls an image by its content, unless it is there. The pause between attempts grows, over new starts of the unit too.
+set -eu
+export DOCKER_CONFIG=/etc/agent-fleet/docker
+failures="/run/agent-fleet/not-pulled/${1##*:}"
+docker image inspect "$1" >/dev/null 2>&1 && exit 0
+mkdir -p /run/agent-fleet/not-pulled
+attempt=1
+until docker pull --quiet "$1"; do
+    count=$(($(cat "$failures" 2>/dev/null || echo 0) + 1))
+    echo "$count" >"$failures"
+    pause=$((count * 3))
+    [ "$pause" -le 120 ] || pause=120
+    echo "<3>The image $1 could not be pulled, $count times so far; again in $pause s. Is it in the registry?" >&2
+    sleep "$pause"
+    # What waits for all images is not kept from starting for ever: each unit pulls its own again.
+    [ "$attempt" -lt 8 ] || exit 1
+    attempt=$((attempt + 1))
+done
+rm -f "$failures"
 """
 
 WAIT_UNTIL_HEALTHY = """\

@@ -4,8 +4,25 @@ import json
 import re
 from collections.abc import Sequence
 
-from agent_fleet.systemd.host_plan import FOLDER, PROGRAMS, SECRETS, TARGET, DataVolume, HostFile, HostSecret, HostUnit
-from agent_fleet.systemd.host_scripts import CLEAN_UP, FETCH_SECRETS, MOUNT_DATA, PULL, WAIT_UNTIL_HEALTHY
+from agent_fleet.systemd.host_plan import (
+    FOLDER,
+    PROGRAMS,
+    SECRETS,
+    SETUP_UNIT,
+    TARGET,
+    DataVolume,
+    HostFile,
+    HostSecret,
+    HostUnit,
+)
+from agent_fleet.systemd.host_scripts import (
+    CLEAN_UP,
+    FETCH_SECRETS,
+    INSTALL_PACKAGES,
+    MOUNT_DATA,
+    PULL,
+    WAIT_UNTIL_HEALTHY,
+)
 
 DATA_UNIT = "agent-fleet-data.service"
 SECRETS_UNIT = "agent-fleet-secrets.service"
@@ -13,12 +30,16 @@ IMAGES_UNIT = "agent-fleet-images.service"
 DOCKER_SETTINGS = f"{FOLDER}/docker"
 _ECR = re.compile(r"\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$")
 _IMAGES = f"{FOLDER}/images"
+_SET_UP = f"{FOLDER}/set-up"
+"""A file that is there once the host has all that its units need."""
+_SETUP_LIMIT_SECONDS = 3_600
 _DATA_LIMIT_SECONDS = 960
 
 
 def scripts() -> tuple[HostFile, ...]:
     """The scripts of all units."""
     named = {
+        "install-packages": INSTALL_PACKAGES,
         "pull": PULL,
         "wait-until-healthy": WAIT_UNTIL_HEALTHY,
         "mount-data": MOUNT_DATA,
@@ -32,6 +53,41 @@ def target(units: Sequence[str]) -> HostUnit:
     """What starts all the others."""
     lines = ["[Unit]", "Description=agent-fleet", *(f"Wants={each}" for each in units)]
     return HostUnit(name=TARGET, text="\n".join([*lines, "", "[Install]", "WantedBy=multi-user.target", ""]))
+
+
+def setup_unit(packages: Sequence[str], commands: Sequence[Sequence[str]]) -> HostUnit:
+    """Installs what the units need, once, and starts them. cloud-init would ask for packages once and go on without."""
+    control = "/usr/bin/systemctl"
+    steps = [
+        " ".join((f"{PROGRAMS}/install-packages", *packages)),
+        f"{control} daemon-reload",
+        f"{control} enable --now docker.service",
+        # Nothing of the fleet waits for what only watches it.
+        *(f"-{' '.join(each)}" for each in commands),
+        f"/usr/bin/touch {_SET_UP}",
+        f"{control} start --no-block {TARGET}",
+    ]
+    lines = [
+        "[Unit]",
+        "Description=agent-fleet: set-up",
+        "After=network-online.target",
+        "Wants=network-online.target",
+        f"ConditionPathExists=!{_SET_UP}",
+        "StartLimitIntervalSec=0",
+        "",
+        "[Service]",
+        "Type=oneshot",
+        *(f"ExecStart={step}" for step in steps),
+        "Restart=on-failure",
+        "RestartSec=60",
+        f"TimeoutStartSec={_SETUP_LIMIT_SECONDS}",
+        "",
+        "[Install]",
+        # Not by the target, which it starts: a host that was restarted before it was set up goes on.
+        "WantedBy=multi-user.target",
+        "",
+    ]
+    return HostUnit(name=SETUP_UNIT, text="\n".join(lines), wanted=False)
 
 
 def data_unit(volume: DataVolume) -> HostUnit:
