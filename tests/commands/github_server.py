@@ -41,19 +41,20 @@ class Repository:
 
     def issue(self, login: str, body: str, **more: Any) -> int:
         """Enter an issue; return its number."""
-        made = self._new(login, body) | {"state": "open", **more}
-        made["number"] = made["id"]
+        made = self._new(login, body)
+        made |= {"state": "open", "number": made["id"], **more}
         self.issues[made["id"]] = made
         return int(made["id"])
 
     def _new(self, login: str, body: str) -> dict[str, Any]:
         self._next += 1
-        return {
+        made: dict[str, Any] = {
             "id": self._next,
             "user": {"login": login},
             "body": body,
             "html_url": f"https://github.com/{REPOSITORY}/{self._next}",
         }
+        return made
 
 
 def _page(entries: list[dict[str, Any]], query: Mapping[str, list[str]], base: str) -> tuple[Any, str]:

@@ -40,7 +40,11 @@ def step(name: str, job: str, called: str) -> dict[str, Any]:
 
 
 def run_step(
-    its: Mapping[str, Any], folder: Path, environment: Mapping[str, str], expressions: Mapping[str, str]
+    its: Mapping[str, Any],
+    folder: Path,
+    environment: Mapping[str, str],
+    expressions: Mapping[str, str],
+    seconds: float = 240,
 ) -> subprocess.CompletedProcess[str]:
     """Run a step's script as a runner does: `bash -e`, its `env` with expressions replaced, files for outputs."""
 
@@ -62,7 +66,7 @@ def run_step(
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=seconds,
             check=False,
         )
 
