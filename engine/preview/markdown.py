@@ -46,7 +46,8 @@ def markdown(result: Result) -> str:
 
 def code(text: str) -> str:
     """Text that shows as it is, mentions nobody and ends no table cell."""
-    return f"<code>{_entities(printable(text))}</code>"
+    shown = _entities(printable(text)).replace("://", "&#58;//")
+    return f"<code>{re.sub(r'(?i)w(?=ww[.])', '&#119;', shown)}</code>"
 
 
 def escaped(text: str) -> str:
