@@ -129,3 +129,11 @@ def test_a_forks_change_is_judged_in_a_fresh_clone_without_an_account(tmp_path: 
     assert ended.returncode == 3, ended.stdout[-3000:] + ended.stderr[-3000:]
     found = json.loads((clone / "report" / "prod" / "preview.json").read_text())["policies"]["violations"]
     assert {each["rule"] for each in found} == {"pod-image-digest"}
+    # And as docs/ci.md has a team begin: everything is told, nothing is stopped.
+    configuration = clone / "policies" / "fleet.json"
+    configuration.write_text(json.dumps({"all": "advisory", **json.loads(configuration.read_text())}))
+    ended = run_step(its, clone, environment | {"STACK": "prod"}, {}, seconds=900)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    found = json.loads((clone / "report" / "prod" / "preview.json").read_text())["policies"]
+    assert found["violations"] == []
+    assert {each["rule"] for each in found["advice"]} == {"pod-image-digest"}
