@@ -11,6 +11,8 @@ from engine.state_backend.location import StateLocation
 
 OLD_VERSIONS_DAYS = 90
 """How long a state that was replaced can be had back."""
+_FOLDER = ".pulumi/"
+"""Where the engine keeps everything."""
 _TAGS = {"project": "agent-fleet", "component": "state"}
 
 
@@ -140,8 +142,9 @@ def _ownership(s3: Any, location: StateLocation, key: str) -> bool:
     return True
 
 
-def policy(bucket: str) -> dict[str, Any]:
+def policy(bucket: str, region: str) -> dict[str, Any]:
     """The bucket's policy: nothing but TLS."""
+    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -150,7 +153,7 @@ def policy(bucket: str) -> dict[str, Any]:
                 "Effect": "Deny",
                 "Principal": "*",
                 "Action": "s3:*",
-                "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+                "Resource": [f"arn:{partition}:s3:::{bucket}", f"arn:{partition}:s3:::{bucket}/*"],
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             }
         ],
@@ -161,12 +164,21 @@ def _transport(s3: Any, location: StateLocation, key: str) -> bool:
     del key
     if location.endpoint.startswith("http://"):
         return False  # an emulator without TLS would have to refuse this very command
-    wanted = policy(location.bucket)
+    wanted = policy(location.bucket, location.region)
     found = _asked(lambda: s3.get_bucket_policy(Bucket=location.bucket), "NoSuchBucketPolicy")
-    if found and json.loads(found["Policy"]) == wanted:
+    there: dict[str, Any] = json.loads(found["Policy"]) if found else {**wanted, "Statement": []}
+    # Whoever keeps the bucket may refuse more than this does, and must not lose that here.
+    others = [each for each in _listed(there["Statement"]) if each.get("Sid") != wanted["Statement"][0]["Sid"]]
+    statements = [*others, *wanted["Statement"]]
+    if _listed(there["Statement"]) == statements:
         return False
-    s3.put_bucket_policy(Bucket=location.bucket, Policy=json.dumps(wanted))
+    s3.put_bucket_policy(Bucket=location.bucket, Policy=json.dumps({**there, "Statement": statements}))
     return True
+
+
+def _listed(statements: Any) -> list[dict[str, Any]]:
+    """A policy's statements: one alone may stand without a list."""
+    return list(statements) if isinstance(statements, list) else [statements]
 
 
 def _lifecycle(s3: Any, location: StateLocation, key: str) -> bool:
@@ -175,18 +187,21 @@ def _lifecycle(s3: Any, location: StateLocation, key: str) -> bool:
     found = _asked(
         lambda: s3.get_bucket_lifecycle_configuration(Bucket=location.bucket), "NoSuchLifecycleConfiguration"
     )
-    for rule in found.get("Rules", []):
+    rules: list[dict[str, Any]] = list(found.get("Rules", []))
+    for rule in rules:
         days = rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")
         if rule.get("ID") == name and rule.get("Status") == "Enabled" and days == OLD_VERSIONS_DAYS:
             return False
     rule = {
         "ID": name,
         "Status": "Enabled",
-        "Filter": {"Prefix": ""},
+        # In a bucket that keeps other things too, theirs are not this rule's.
+        "Filter": {"Prefix": _FOLDER},
         "NoncurrentVersionExpiration": {"NoncurrentDays": OLD_VERSIONS_DAYS},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
     }
-    s3.put_bucket_lifecycle_configuration(Bucket=location.bucket, LifecycleConfiguration={"Rules": [rule]})
+    kept = [each for each in rules if each.get("ID") != name]
+    s3.put_bucket_lifecycle_configuration(Bucket=location.bucket, LifecycleConfiguration={"Rules": [*kept, rule]})
     return True
 
 

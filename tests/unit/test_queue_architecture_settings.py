@@ -145,6 +145,10 @@ def test_a_family_of_graviton_is_arm64_and_no_other_is() -> None:
             "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/runtime@sha256:aa",
             "arn:aws-cn:ecr:cn-north-1:123456789012:repository/runtime",
         ),
+        (
+            "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com/runtime@sha256:aa",
+            "arn:aws-us-gov:ecr:us-gov-west-1:123456789012:repository/runtime",
+        ),
         ("registry.example.com/123456789012.dkr.ecr.eu-west-1.amazonaws.com/x@sha256:aa", None),
         ("ghcr.io/fleet/runtime@sha256:aa", None),
     ],

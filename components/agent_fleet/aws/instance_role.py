@@ -57,7 +57,7 @@ def ecr_repository(image: str) -> str | None:
     found = _ECR_IMAGE.match(image)
     if found is None:
         return None
-    partition = "aws-cn" if found["china"] else "aws"
+    partition = "aws-cn" if found["china"] else "aws-us-gov" if found["region"].startswith("us-gov-") else "aws"
     return f"arn:{partition}:ecr:{found['region']}:{found['account']}:repository/{found['repository']}"
 
 
