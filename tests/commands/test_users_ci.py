@@ -7,34 +7,33 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from users_workflows import CHECKOUT, GITHUB, GITLAB, WORKFLOWS, gitlab_jobs, jobs, triggers, workflow
 
 from engine.scanning.configuration import configuration
 
 _PROGRAMS = Path(sys.executable).parent
+_PARTS = ("before_script", "script", "after_script")
 _PINNED = re.compile(r"uses: (\S+)@([0-9a-f]{40}) # (v\S+)$")
 
 
-def _schema(name: str, file: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [_PROGRAMS / "check-jsonschema", "--builtin-schema", name, *more, file]
+def _schema(name: str, *given: Path | str) -> subprocess.CompletedProcess[str]:
+    command = [_PROGRAMS / "check-jsonschema", "--builtin-schema", name, *given]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_github_workflows_fit_githubs_schema(name: str) -> None:
+def test_github_workflows_fit_githubs_schema() -> None:
     """A key that GitHub does not know makes it refuse the whole file, on the user's side."""
-    ended = _schema("vendor.github-workflows", GITHUB / f"{name}.yml")
+    ended = _schema("vendor.github-workflows", *(GITHUB / f"{name}.yml" for name in WORKFLOWS))
     assert ended.returncode == 0, ended.stdout
 
 
 def test_the_pipeline_fits_gitlabs_schema_and_a_misspelt_key_does_not(tmp_path: Path) -> None:
     """A linter that lets anything through lets through what GitLab refuses."""
-    ended = _schema("vendor.gitlab-ci", GITLAB, "--data-transform", "gitlab-ci")
+    ended = _schema("vendor.gitlab-ci", "--data-transform", "gitlab-ci", GITLAB)
     assert ended.returncode == 0, ended.stdout
     wrong = tmp_path / GITLAB.name
     wrong.write_text(GITLAB.read_text().replace("resource_group:", "resource-group:"))
-    assert _schema("vendor.gitlab-ci", wrong, "--data-transform", "gitlab-ci").returncode == 1
+    assert _schema("vendor.gitlab-ci", "--data-transform", "gitlab-ci", wrong).returncode == 1
 
 
 def test_the_scan_judges_what_users_copy_as_the_projects_own_workflows(tmp_path: Path) -> None:
@@ -50,15 +49,15 @@ def test_the_scan_judges_what_users_copy_as_the_projects_own_workflows(tmp_path:
     assert {"zizmor-dangerous-triggers", "zizmor-template-injection", "actionlint-expression"} <= found, found
 
 
-@pytest.mark.parametrize("name", gitlab_jobs())
-def test_shellcheck_finds_nothing_in_the_pipelines_scripts(name: str, tmp_path: Path) -> None:
-    """GitLab's linter reads YAML, not what its scripts do."""
-    its = gitlab_jobs()[name]
-    for part in ("before_script", "script", "after_script"):
-        script = tmp_path / f"{part}.sh"
-        script.write_text("#!/bin/bash\n" + "\n".join(its.get(part, [])) + "\n")
-        ended = subprocess.run([_PROGRAMS / "shellcheck", script], capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stdout
+def test_shellcheck_finds_nothing_in_the_pipelines_scripts(tmp_path: Path) -> None:
+    """GitLab's schema reads YAML, not what its scripts do."""
+    scripts = {"\n".join(its[part]) for its in gitlab_jobs().values() for part in _PARTS if part in its}
+    for number, text in enumerate(sorted(scripts)):
+        (tmp_path / f"{number}.sh").write_text(f"#!/bin/bash\n{text}\n")
+    command = [_PROGRAMS / "shellcheck", *tmp_path.iterdir()]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert len(scripts) >= 7
 
 
 def test_every_action_is_pinned_by_a_digest_and_each_action_by_one() -> None:
@@ -114,8 +113,10 @@ def test_an_update_is_approved_alone_and_never_cut_off() -> None:
         assert its["needs"] == f"plan-{stack}"
         assert found[f"plan-{stack}"]["environment"] == f"{stack}-read"
     assert {"plan-staging", "staging"} == set(found["plan-prod"]["needs"])
-    refusal = [each.get("run") for each in found["plan-prod"]["steps"]]
-    assert refusal.index("python3 ci/github/approval.py prod") < refusal.index("ci/preview.sh prod report")
+    for stack, wanted in (("staging", "branches"), ("prod", "branches reviewers")):
+        ran = [each.get("run") for each in found[f"plan-{stack}"]["steps"]]
+        refusal = ran.index(f"python3 ci/github/protection.py {stack} {wanted}")
+        assert refusal < ran.index(f"ci/preview.sh {stack} report")
 
 
 def test_the_pipeline_keeps_to_the_same_rules_on_gitlab() -> None:

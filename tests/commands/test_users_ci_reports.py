@@ -171,25 +171,30 @@ _BRANCHES = {"protected_branches": True, "custom_branch_policies": False}
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "of_staging", "of_prod"),
     [
-        (None, "is not set up"),
-        ({"protection_rules": [], "deployment_branch_policy": _BRANCHES}, "no required reviewers"),
-        ({"protection_rules": [{"type": "wait_timer", "wait_timer": 30}]}, "no required reviewers"),
-        ({"protection_rules": [_REVIEWERS], "deployment_branch_policy": None}, "from every branch"),
-        ({"protection_rules": [_REVIEWERS], "deployment_branch_policy": _BRANCHES}, ""),
+        (None, "is not set up", "is not set up"),
+        ({"protection_rules": [], "deployment_branch_policy": _BRANCHES}, "", "no required reviewers"),
+        (
+            {"protection_rules": [_REVIEWERS | {"reviewers": []}], "deployment_branch_policy": _BRANCHES},
+            "",
+            "reviewers",
+        ),
+        ({"protection_rules": [_REVIEWERS], "deployment_branch_policy": None}, "every branch", "every branch"),
+        ({"protection_rules": [_REVIEWERS], "deployment_branch_policy": _BRANCHES}, "", ""),
     ],
 )
-def test_prod_waits_for_an_approval_that_somebody_set_up(
-    repository: Repository, sources: Path, environment: dict[str, Any] | None, said: str
+def test_an_update_wants_an_environment_that_somebody_has_protected(
+    repository: Repository, sources: Path, environment: dict[str, Any] | None, of_staging: str, of_prod: str
 ) -> None:
-    """GitHub makes a missing environment without protection: the first merge would update prod at once."""
-    others = [{"name": "staging", "protection_rules": [_REVIEWERS], "deployment_branch_policy": _BRANCHES}]
-    repository.environments = others + ([] if environment is None else [{"name": "prod", **environment}])
-    job = _Job(repository, sources, "up", "plan-prod", "Refuse an environment that nobody has to approve")
-    ended = job.run()
-    assert ended.returncode == (1 if said else 0), ended.stderr
-    assert said in ended.stderr
+    """GitHub makes a missing environment without protection: any branch could deploy, and prod would ask nobody."""
+    others = [{"name": "other", "protection_rules": [_REVIEWERS], "deployment_branch_policy": _BRANCHES}]
+    for stack, said in (("staging", of_staging), ("prod", of_prod)):
+        repository.environments = others + ([] if environment is None else [{"name": stack, **environment}])
+        job = _Job(repository, sources, "up", f"plan-{stack}", "Refuse an environment without protection")
+        ended = job.run()
+        assert ended.returncode == (1 if said else 0), ended.stderr
+        assert said in ended.stderr
 
 
 def test_gitlab_gets_each_finding_of_the_sarif_once(tmp_path: Path) -> None:
