@@ -40,7 +40,7 @@ def request(session: Session, settings_file: Path | None, policies: Path | None)
     source = configuration.source(session.paths, session.stack, settings_file)
     settings = configuration.fleet_settings(source)
     configuration.check(session.paths, session.stack, source)
-    return Request(session, source, settings, _policies(session, policies))
+    return Request(session, source, settings, configured(session, policies))
 
 
 def preview(wanted: Request, *, thrown_away: bool = False, plan: Path | None = None) -> Result:
@@ -88,7 +88,7 @@ def _explained(collector: Collector) -> Generator[None]:
         raise
 
 
-def _policies(session: Session, given: Path | None) -> Path:
+def configured(session: Session, given: Path | None) -> Path:
     """The file that configures the pack, whole and JSON: the engine's own words for one that is not are no help."""
     path = (given or session.paths.root / CONFIGURATION).absolute()
     try:
