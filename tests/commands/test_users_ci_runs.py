@@ -92,7 +92,12 @@ def test_a_job_without_its_role_says_which_variable_is_missing(tmp_path: Path) -
     script = {"run": "\n".join([*its["before_script"], 'cat "$AWS_WEB_IDENTITY_TOKEN_FILE"', "env"])}
     ended = run_step(script, tmp_path, variables | {"FLEET_REGION": "eu-west-1"}, {})
     assert ended.returncode != 0
-    assert "FLEET_ROLE: is not a variable of the environment prod" in ended.stderr
+    assert "FLEET_ROLE is not a variable of the environment prod" in ended.stderr
+    preview = gitlab_jobs()["fleet preview prod"]
+    optional = {"run": "\n".join([*preview["before_script"], "env"])}
+    ended = run_step(optional, tmp_path, variables | preview["variables"], {})
+    assert ended.returncode == 0, ended.stderr
+    assert "AWS_" not in ended.stdout
     role = "arn:aws:iam::123456789012:role/fleet-ci-deploy"
     ended = run_step(script, tmp_path, variables | {"FLEET_REGION": "eu-west-1", "FLEET_ROLE": role}, {})
     assert ended.returncode == 0, ended.stderr

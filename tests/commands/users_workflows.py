@@ -71,13 +71,19 @@ def run_step(
         )
 
 
+def _both(inherited: Any, own: Any) -> bool:
+    return isinstance(inherited, dict) and isinstance(own, dict)
+
+
 def gitlab_jobs() -> dict[str, dict[str, Any]]:
     """GitLab's jobs with what `extends` gives them, by name; hidden ones left out."""
     document: dict[str, Any] = yaml.safe_load(GITLAB.read_text())
 
     def whole(name: str) -> dict[str, Any]:
         its = document[name]
-        return (whole(its["extends"]) if "extends" in its else {}) | its
+        inherited = whole(its["extends"]) if "extends" in its else {}
+        merged = {key: {**inherited[key], **value} for key, value in its.items() if _both(inherited.get(key), value)}
+        return inherited | its | merged
 
     return {
         name: whole(name) for name, its in document.items() if not name.startswith(".") and isinstance(its, dict)
