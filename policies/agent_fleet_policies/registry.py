@@ -44,9 +44,9 @@ def immutable_tags(repository: Resource, options: Options) -> Findings:
     yield require(
         mutability.one_of("IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION"), mutability, "tags must not be moved once pushed"
     )
-    for each in repository["imageTagMutabilityExclusionFilters"].items():
-        tag = each["filter"]
-        allowed: list[str] = list(options["exclusions"])
+    allowed: list[str] = list(options["exclusions"])
+    for filter_ in repository["imageTagMutabilityExclusionFilters"].items():
+        tag = filter_["filter"]
         listed = tag.fits(lambda text: any(fnmatch.fnmatchcase(str(text), each) for each in allowed))
         yield require(listed, tag, f"only {', '.join(allowed)} may move")
 

@@ -14,20 +14,22 @@ from analyzer_process import UNKNOWN as MARK
 from analyzer_process import Given, secret
 from recording import UNKNOWN, Declared, record
 
+from settings import placeholders
+
 PROJECT = Path(__file__).parents[2]
 CONFIG = "agent-fleet:fleet"
 CONFIGURATION: Mapping[str, Any] = json.loads((PROJECT / "policies" / "fleet.json").read_text(encoding="utf-8"))
 
 
 @cache
-def shipped(stack: str) -> tuple[Given, ...]:
-    """Every resource of a stack in a preview, with its file as it is shipped."""
+def shipped(stack: str, *, preview: bool = True) -> tuple[Given, ...]:
+    """Every resource of a stack, with its file as it is shipped."""
     text = (PROJECT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8")
-    return declared(stack, yaml.safe_load(text)["config"][CONFIG])
+    return declared(stack, yaml.safe_load(text)["config"][CONFIG], preview=preview)
 
 
-def declared(stack: str, settings: Any) -> tuple[Given, ...]:
-    """Every resource of a stack in a preview with these settings."""
+def declared(stack: str, settings: Any, *, preview: bool = True) -> tuple[Given, ...]:
+    """Every resource of a stack with these settings, in a preview or, with everything known, in an update."""
     with pytest.MonkeyPatch.context() as patch:
 
         def main() -> None:
@@ -35,14 +37,21 @@ def declared(stack: str, settings: Any) -> tuple[Given, ...]:
             # Mocks have no stack, whose end is what an asynchronous entry point delays.
             patch.setattr(pulumi, "run", _nothing)
             patch.setattr(pulumi, "export", _nothing)
+            # An update refuses what stands as an example in the shipped files.
+            patch.setattr(placeholders, "placeholders", _none)
             runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
 
-        found = record(main, preview=True, stack=stack)
+        found = record(main, preview=preview, stack=stack)
     return tuple(as_given(each) for each in found.resources)
 
 
 def _nothing(*given: object) -> None:
     del given
+
+
+def _none(*given: object) -> list[object]:
+    del given
+    return []
 
 
 def as_given(each: Declared) -> Given:

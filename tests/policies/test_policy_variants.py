@@ -43,20 +43,22 @@ QUICK = settings(
 LONG = settings(QUICK, max_examples=10)
 
 
-def _cluster(values: dict[str, Any]) -> list[Given]:
-    return [as_given(each) for each in declare_settings(read(values), preview=True).resources]
+def _cluster(values: dict[str, Any], preview: bool) -> list[Given]:
+    return [as_given(each) for each in declare_settings(read(values), preview=preview).resources]
 
 
-def _hosts(values: dict[str, Any]) -> list[Given]:
-    return list(declared("test", values))
+def _hosts(values: dict[str, Any], preview: bool) -> list[Given]:
+    return list(declared("test", values, preview=preview))
 
 
 def _keeps_every_rule(pack: Pack, architecture: str, data: st.DataObject) -> None:
-    declare: Callable[[dict[str, Any]], list[Given]] = _cluster if "cluster" in architecture else _hosts
-    resources = declare(data.draw(VARIANTS[architecture]))
-    assert len(resources) > 10, "a judgement over nothing passes"
+    declare: Callable[[dict[str, Any], bool], list[Given]] = _cluster if "cluster" in architecture else _hosts
+    values = data.draw(VARIANTS[architecture])
     pack.configure(CONFIGURED)
-    assert [each for each in pack.judge(resources) if each.level != ADVISORY] == []
+    for preview in (True, False):
+        resources = declare(values, preview)
+        assert len(resources) > 10, "a judgement over nothing passes"
+        assert [each for each in pack.judge(resources) if each.level != ADVISORY] == []
 
 
 @pytest.mark.parametrize("architecture", VARIANTS)
