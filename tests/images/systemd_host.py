@@ -1,8 +1,8 @@
 """A whole host with systemd, cloud-init and a Docker of its own, as a container: an instance that boots here.
 
 It must not change the machine's control groups. systemd mounts every controller of /proc/cgroups that has no mount yet
-(`mount_cgroup_controllers` in src/shared/mount-setup.c), which makes a new hierarchy of version 1 for the whole machine.
-So it has a namespace of its own for them, in which the kernel makes none (`cgroup1_root_to_use` in
+(`mount_cgroup_controllers` in src/shared/mount-setup.c), and so makes a hierarchy of version 1 for the whole machine.
+Here it has a namespace of its own for them, in which the kernel makes none (`cgroup1_root_to_use` in
 kernel/cgroup/cgroup-v1.c), a folder of its own with its own group of each, and a list of those that are mounted.
 """
 
@@ -26,6 +26,10 @@ from image_builds import build
 from images.base.ensure import TAG
 
 DEVICE = "/dev/agent-fleet-data"
+PACKAGE = "hello"
+"""The one that its mirror has."""
+MIRROR = "127.0.0.1:5080"
+"""Where a mirror of packages is asked for, in `/srv/mirror` of the image; none is started by itself."""
 _CAPABILITIES = (
     *("AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "DAC_READ_SEARCH", "IPC_LOCK", "IPC_OWNER", "LEASE"),
     *("LINUX_IMMUTABLE", "NET_ADMIN", "NET_BROADCAST", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE"),
@@ -46,6 +50,13 @@ RUN systemctl mask systemd-networkd.service systemd-networkd-wait-online.service
     && printf '%s\\n' 'datasource_list: [NoCloud]' 'locale: C.UTF-8' 'ssh_genkeytypes: []' \\
     >/etc/cloud/cloud.cfg.d/90_test.cfg \\
     && mkdir -p /var/lib/cloud/seed/nocloud
+# One package that is not installed, for a mirror on the host itself, and no other mirror.
+RUN mkdir /srv/mirror && cd /srv/mirror && apt-get update -q && apt-get download -q {PACKAGE} \\
+    && deb=$(echo *.deb) && {{ dpkg-deb --field "$deb" \\
+    && printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n' \\
+    "$deb" "$(stat -c %s "$deb")" "$(sha256sum "$deb" | cut -c-64)"; }} >Packages \\
+    && rm -rf /var/lib/apt/lists/* /etc/apt/sources.list.d \\
+    && echo 'deb [trusted=yes] http://{MIRROR} ./' >/etc/apt/sources.list
 COPY boot /boot-host
 STOPSIGNAL SIGRTMIN+3
 ENTRYPOINT ["/boot-host"]
@@ -63,10 +74,12 @@ while read -r _ place kind _; do
     case $kind in cgroup | cgroup2) mount -o remount,bind,rw "$place" ;; esac
 done </run/mounts
 # Hierarchy 0 is: not mounted, or a controller of version 2, where systemd does not read this list.
-while read -r name hierarchy rest; do
-    [ "$hierarchy" = 0 ] || printf '%s\\t%s\\t%s\\n' "$name" "$hierarchy" "$rest"
-done </proc/cgroups >/run/cgroups
-mount --bind /run/cgroups /proc/cgroups
+if [ -e /proc/cgroups ]; then
+    while read -r name hierarchy rest; do
+        [ "$hierarchy" = 0 ] || printf '%s\\t%s\\t%s\\n' "$name" "$hierarchy" "$rest"
+    done </proc/cgroups >/run/cgroups
+    mount --bind /run/cgroups /proc/cgroups
+fi
 exec /sbin/init
 """
 

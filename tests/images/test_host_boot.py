@@ -4,47 +4,44 @@ import base64
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from agent_fleet.database_workload import database_url
 from agent_fleet.systemd.cloud_init import encoded, render
 from agent_fleet.systemd.fleet_host import plan_host, secret_text
-from agent_fleet.systemd.host_plan import DataVolume, HostPlan, HostSecret
-from agent_fleet.systemd.service_workloads import api_on_host, database_on_host, workers_on_host
-from agent_fleet_client.fleet import Fleet
+from agent_fleet.systemd.host_plan import SETUP_UNIT, DataVolume, HostSecret
 from agent_fleet_client.jobs import Job
+from booted_host import (
+    BOOT_SECONDS,
+    DATA,
+    FLEET,
+    LATE,
+    REGION,
+    ROLES,
+    UNITS,
+    Told,
+    first_boot,
+    fleet,
+    journal,
+    late_unit,
+    programs,
+)
+from containers import wait_for
 from control_groups import assert_unchanged, control_groups
 from docker import DockerClient
-from host_fleet import ARGS, resolved_workloads
+from host_fleet import resolved_workloads
+from image_builds import CHECKOUT
+from inner_mirror import MIRROR_UNIT
 from inner_registry import REGISTRY, REGISTRY_FILE, REGISTRY_UNIT
 from moto.server import ThreadedMotoServer
 from registry_process import registry
 from runtime_processes import new_key
-from systemd_host import DEVICE, SystemdHost, build_host
+from systemd_host import DEVICE, PACKAGE, SystemdHost, build_host
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1_800)]
-
-FLEET = "agent-fleet-boot"
-REGION = "eu-west-1"
-DATA = "/var/lib/agent-fleet"
-PASSWORD = "only-for-this-test"
-ROLES = ("database", "api", "sandboxd", "worker")
-UNITS = tuple(f"{FLEET}-{role}.service" for role in ROLES)
-BOOT_SECONDS = 900
-
-
-@dataclass(frozen=True)
-class Told:
-    """What hosts of the fleet are made with."""
-
-    plan: HostPlan
-    key: str
-    boot: "partial[SystemdHost]"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,9 +60,9 @@ def pushed(
     folder = tmp_path_factory.mktemp("registry")
     digests: dict[str, str] = {}
     with registry(folder) as address:
-        for name in ("runtime", "sandbox", "postgres"):
+        for name in ("runtime", "sandbox", "postgres", LATE):
             repository = f"{address}/agent-fleet/{name}"
-            image = daemon.images.get(built[name])
+            image = daemon.images.get(built["runtime" if name == LATE else name])
             assert image.tag(repository, "1")
             try:
                 said = daemon.images.push(repository, tag="1", stream=True, decode=True)
@@ -117,35 +114,7 @@ def told(
     digests, folder = pushed
     key, known = new_key("default")
 
-    def declared() -> list[Any]:
-        args: Any = {
-            **ARGS,
-            "fleet": FLEET,
-            "image": digests["runtime"],
-            "database_url": database_url(PASSWORD, "127.0.0.1"),
-            # Longer than a host takes to be replaced.
-            "api": {**ARGS["api"], "result_ttl_seconds": 3_600},
-            "workers": {
-                **ARGS["workers"],
-                "count": 1,
-                "drain_seconds": 20,
-                "lease_seconds": 6,
-                "lease_renew_seconds": 2,
-            },
-            "sandbox": {**ARGS["sandbox"], "image": digests["sandbox"]},
-        }
-        del args["egress"]
-        database = database_on_host(
-            f"{FLEET}-database",
-            image=digests["postgres"],
-            memory_mebibytes=256,
-            password=PASSWORD,
-            folder=f"{DATA}/database",
-        )
-        api = api_on_host(f"{FLEET}-api", args, keys=json.dumps([known]), after=(database.workload.name,))
-        return [database, api, *workers_on_host(FLEET, args, after=(api.workload.name,))]
-
-    workloads = resolved_workloads(declared)
+    workloads = resolved_workloads(lambda: programs(digests, json.dumps([known])))
     client = boto3.client(
         "secretsmanager",
         region_name=REGION,
@@ -162,9 +131,9 @@ def told(
         secret=HostSecret(arn=secret["ARN"], version=secret["VersionId"]),
         data_volume=DataVolume(device=DEVICE, path=DATA, folders=(("database", "999:999"),)),
         files=[REGISTRY_FILE],
-        units=[REGISTRY_UNIT],
-        # The image has Debian's; Amazon Linux's have other names.
-        packages=(),
+        units=[REGISTRY_UNIT, MIRROR_UNIT, late_unit(digests[LATE])],
+        # Amazon Linux's have other names, and the host's image has Debian's already.
+        packages=(PACKAGE,),
     )
     image = build_host(daemon, tmp_path_factory.mktemp("host") / "context")
     boot = partial(
@@ -187,17 +156,19 @@ def told(
 @pytest.fixture(scope="module")
 def host(told: Told) -> Iterator[SystemdHost]:
     """A host that has booted with this user data and nothing else."""
-    machine = told.boot()
+    machine = first_boot(told)
     try:
-        machine.wait(*UNITS, seconds=BOOT_SECONDS)
         yield machine
     finally:
         machine.remove()
 
 
-def fleet(machine: SystemdHost, told: Told) -> Fleet:
-    """The API of a host."""
-    return Fleet(f"http://{machine.address}:8080", told.key, patience_seconds=60)
+def test_a_host_with_the_machines_own_control_groups_does_not_boot(told: Told) -> None:
+    """Its systemd would change them for every program of the machine."""
+    command = ["docker", "run", "--rm", "--cgroupns", "host", str(told.boot.args[1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "not in a namespace of their own" in done.stderr
 
 
 def test_the_user_data_passes_cloud_inits_own_schema_check(host: SystemdHost, told: Told) -> None:
@@ -207,6 +178,32 @@ def test_the_user_data_passes_cloud_inits_own_schema_check(host: SystemdHost, to
     code, said = host.run("cloud-init", "status", "--wait")
     assert code == 0, said + host.report()
     assert told.plan.units
+    # The copy that a quick test judges by is this one's.
+    kept = CHECKOUT / "tests" / "unit" / "cloud_init_schema" / "cloud-config-22.4.2.json"
+    installed = "/usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json"
+    assert json.loads(host.run("cat", installed)[1]) == json.loads(kept.read_text())
+
+
+def test_packages_are_there_though_their_mirror_did_not_answer_at_first(host: SystemdHost) -> None:
+    """cloud-init asks once: a host that started while the mirror was away would stay empty."""
+    assert host.run("dpkg-query", "--show", "--showformat", "${db:Status-Status}", PACKAGE) == (0, "installed")
+    assert host.run("systemctl", "show", "--property", "Result", "--value", SETUP_UNIT)[1].strip() == "success"
+
+
+def test_a_unit_whose_image_does_not_come_says_so_and_gets_it_later(host: SystemdHost) -> None:
+    """A host would wait in silence, or give up, or ask the registry many times a second."""
+    assert host.run("systemctl", "stop", REGISTRY_UNIT.name)[0] == 0
+    assert host.run("systemctl", "start", "--no-block", "test-late.service")[0] == 0
+    try:
+        for line in ("1 times so far; again in 3 s", "2 times so far; again in 6 s"):
+            wait_for(lambda line=line: line in journal(host, "test-late.service"), line, 60)
+        assert f"agent-fleet/{LATE}@sha256:" in journal(host, "test-late.service")
+        # What was counted is kept when the unit starts anew.
+        assert host.run("systemctl", "restart", "--no-block", "test-late.service")[0] == 0
+        wait_for(lambda: "3 times so far; again in 9 s" in journal(host, "test-late.service"), "a longer pause", 60)
+    finally:
+        assert host.run("systemctl", "start", REGISTRY_UNIT.name)[0] == 0
+    host.wait("test-late.service", seconds=120)
 
 
 def test_the_host_has_no_failed_unit_and_none_that_is_written_wrongly(host: SystemdHost, told: Told) -> None:
@@ -287,9 +284,8 @@ def test_a_replaced_instance_ends_the_jobs_that_the_old_one_accepted(host: Syste
         accepted = [service.submit(Job(language="bash", code=f"sleep 15; echo {number}")) for number in range(6)]
     host.stop()
     host.remove()
-    machine = told.boot()
+    machine = first_boot(told)
     try:
-        machine.wait(*UNITS, seconds=BOOT_SECONDS)
         with fleet(machine, told) as service:
             results = [service.wait(each, seconds=300) for each in accepted]
         assert [(each.succeeded, each.stdout) for each in results] == [
