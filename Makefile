@@ -183,8 +183,9 @@ cost-reference: environment ## Write docs/cost.md anew from the price table engi
 	@$(python) -m engine.cost.document --write
 
 .PHONY: policies-reference
-policies-reference: environment ## Write the table of rules in docs/policies.md anew
+policies-reference: environment ## Write the tables of docs/policies.md anew
 	@PYTHONPATH=policies $(python) -m agent_fleet_policies.reference --write
+	@PYTHONPATH=.:policies:tests/policies $(python) -m mutation_table --write
 
 # Installed by `pip install -r` where somebody has a Python environment of their own; uv.lock is what counts.
 export_project = $(uv) export --quiet --frozen --no-dev --no-hashes --no-annotate --no-header

@@ -19,7 +19,7 @@ RESULTS = PROJECT / "benchmarks" / "soak.json"
 BEGIN = "<!-- mutations: written by make policies-reference -->"
 END = "<!-- end of mutations -->"
 _TEST = "tests/engine/test_policy_mutations.py::"
-_LONGEST = 60
+_LONGEST = 120
 
 
 class StaleResultsError(Exception):
@@ -85,9 +85,17 @@ def _changed(result: Mapping[str, Any]) -> str:
         return where if change["added"] else f"{where}: without ignoreChanges"
     if change["removed"]:
         return f"{where}: without `{change['path']}`"
-    value = json.dumps(change["value"])
+    value = json.dumps(_statement(change["value"]))
     shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
     return f"{where}: `{change['path']}` is `{shown}`"
+
+
+def _statement(value: Any) -> Any:
+    """Of an IAM document what it says."""
+    if not (isinstance(value, str) and '"Statement"' in value):
+        return value
+    statement = json.loads(value)["Statement"][0]
+    return {name: statement[name] for name in statement if name != "Effect"}
 
 
 def _places(reported: list[str]) -> str:
