@@ -6,6 +6,7 @@ from typing import Any
 from engine import configuration
 from engine.commands.session import Session
 from engine.errors import UserFacingError
+from engine.presentation import is_real
 from engine.preview.result import counted
 from engine.report import say
 from engine.state_backend.location import emulator
@@ -43,7 +44,8 @@ def drift(session: Session) -> bool:
 
         session.operate(cli, "refresh", "--preview-only", listener=event)
     if not found:
-        say(f"No drift: {counted(len(state.resources()), 'resource')} of {session.fleet} are as they were deployed.")
+        number = sum(1 for each in state.resources() if is_real({**each, "new": each}))
+        say(f"No drift: {counted(number, 'resource')} of {session.fleet} as deployed.")
         return False
     say(
         f"Drift: {counted(len(found), 'resource differs', 'resources differ')} from what was deployed. "

@@ -48,6 +48,8 @@ def preview(
         if report is not None:
             written = writing.write(report, result, plan)
             say(f"The report: {', '.join(str(path) for path in written)}.")
+            if save_plan and result.verdict is Verdict.VIOLATED:
+                say("No plan was made: an update to a stack that breaks a mandatory rule is not to be planned.")
     if result.verdict is Verdict.VIOLATED:
         click.secho(f"\n{conclusion(result)}", fg="red", err=True)
     return result.verdict

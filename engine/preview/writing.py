@@ -32,10 +32,13 @@ def prepare(folder: Path) -> None:
 
 
 def write(folder: Path, result: Result, plan: Path | None = None) -> list[Path]:
-    """Write every format, and the update plan where there is one; return what was written."""
+    """Write every format, and the update plan where the engine made one; return what was written.
+
+    It makes none of a preview that broke a rule.
+    """
     # All texts before the first file: a fault of one format must not leave half a report.
     texts = {"preview.md": markdown(result), "preview.json": json_document(result), "preview.sarif": sarif(result)}
-    if plan is not None:
+    if plan is not None and plan.is_file():
         texts[PLAN] = plan.read_text()
     written: list[Path] = []
     for name, text in texts.items():
