@@ -6,7 +6,7 @@ from dataclasses import replace
 import pulumi
 from agent_fleet import ApiGroup, ExecutionServiceArgs, HostAccount, HostArgs, WorkerGroup, WorkerGroupArgs
 from agent_fleet.api_keys import bootstrap_keys
-from agent_fleet.aws.host_group import DRAIN_HOOK
+from agent_fleet.aws.host_group import DRAIN_HOOK, LAUNCH_HOOK
 from agent_fleet.aws.host_user_data import host_secret_text, host_user_data
 from agent_fleet.aws.instance_role import put_metrics
 from agent_fleet.aws.policy_documents import Statement, account_of, partition_of
@@ -97,6 +97,7 @@ def worker_hosts(
             "FLEET_REBALANCE": queue.rebalance,
             "FLEET_LIFECYCLE_GROUP": group_name(name, capacity),
             "FLEET_LIFECYCLE_HOOK": DRAIN_HOOK,
+            "FLEET_LAUNCH_HOOK": LAUNCH_HOOK,
         }
         placed = [_with(each, told) if each.workload.role == "worker" else each for each in workloads]
         return _user_data(fleet, settings, placed, [images.sandbox], account)
@@ -213,7 +214,7 @@ def _user_data(
 
 
 def _finish_draining(name: str, foundation: Foundation) -> Statement:
-    """To keep its own group's hook waiting while jobs run, and to complete it."""
+    """To keep its own group's hook waiting while jobs run, and to complete it, as that of its launch."""
     known = foundation.balancer.target_group_arn
     groups = [
         pulumi.Output.format(

@@ -23,7 +23,7 @@ from botocore.credentials import Credentials
 from botocore.serialize import create_serializer
 
 REGION = "eu-west-1"
-GROUP, HOOK = "fleet-workers", "fleet-workers-drain"
+GROUP, HOOK, LAUNCH_HOOK = "fleet-workers", "fleet-workers-drain", "fleet-workers-launch"
 _SECRET = "only-for-tests"
 _ERROR = (
     '<ErrorResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><Error><Type>Sender</Type>'
@@ -45,6 +45,8 @@ class Instance:
     waits_at_hook: bool = False
     heartbeats: int = 0
     completed: threading.Event = field(default_factory=threading.Event)
+    waits_to_launch: bool = False
+    launched: threading.Event = field(default_factory=threading.Event)
     failing_with: int | None = None
     """An HTTP status that every question is answered with."""
 
@@ -155,10 +157,14 @@ class EmulatedEc2:
         if self.refusing is not None:
             status, code = self.refusing
             return status, _ERROR.format(code=code, message="refused by the test")
-        if not instance.waits_at_hook:
+        launching = given["LifecycleHookName"] == LAUNCH_HOOK
+        if not (instance.waits_to_launch if launching else instance.waits_at_hook):
             message = f"No active Lifecycle Action found with instance ID {instance.id}"
             return 400, _ERROR.format(code="ValidationError", message=message)
-        if action == "CompleteLifecycleAction":
+        if action == "CompleteLifecycleAction" and launching:
+            instance.waits_to_launch = False
+            instance.launched.set()
+        elif action == "CompleteLifecycleAction":
             instance.waits_at_hook = False
             instance.completed.set()
         else:
@@ -177,7 +183,8 @@ class EmulatedEc2:
         would = serializer.serialize_to_request(parameters, self._model.operation_model(action))["body"]
         if would != given:
             self.problems.append(f"{action}: sent {given}, and botocore sends {would}")
-        if (given.get("AutoScalingGroupName"), given.get("LifecycleHookName")) != (GROUP, HOOK):
+        hook = given.get("LifecycleHookName")
+        if given.get("AutoScalingGroupName") != GROUP or hook not in (HOOK, LAUNCH_HOOK):
             self.problems.append(f"{action}: another group or hook: {given}")
         signed = headers.get("authorization", "").partition("Signature=")
         if signed[2] != self._signature(signed[0], headers, body, instance):

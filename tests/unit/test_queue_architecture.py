@@ -172,12 +172,13 @@ def test_a_worker_is_told_its_group_and_hook_and_hears_its_hosts_notices(preview
     found = deployed(preview, queue={"rebalance": "ignore"})
     for group in (ON_DEMAND, SPOT):
         told = files(found.one(TEMPLATE, group))[f"/etc/agent-fleet/{FLEET}-worker.env"].splitlines()
-        (hook,) = found.one(GROUP, group).inputs["initialLifecycleHooks"]
+        drain, launch = found.one(GROUP, group).inputs["initialLifecycleHooks"]
         assert {
             "FLEET_HOST_NOTICES=imds",
             "FLEET_REBALANCE=ignore",
             f"FLEET_LIFECYCLE_GROUP={found.one(GROUP, group).inputs['name']}",
-            f"FLEET_LIFECYCLE_HOOK={hook['name']}",
+            f"FLEET_LIFECYCLE_HOOK={drain['name']}",
+            f"FLEET_LAUNCH_HOOK={launch['name']}",
         } <= set(told)
 
 

@@ -67,9 +67,16 @@ class TestWorkerHosts:
     def test_are_asked_to_drain_before_they_end(self, found: Recording) -> None:
         """Their jobs would end with them."""
         for name in (ON_DEMAND, SPOT):
-            (hook,) = found.one(GROUP, name).inputs["initialLifecycleHooks"]
+            hook, _ = found.one(GROUP, name).inputs["initialLifecycleHooks"]
             assert hook["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_TERMINATING"
             assert hook["defaultResult"] == "CONTINUE"
+
+    def test_count_once_jobs_can_run_on_them(self, found: Recording) -> None:
+        """A refresh to images that do not start would end every host that works, as EC2 calls the new ones well."""
+        for name in (ON_DEMAND, SPOT):
+            _, hook = found.one(GROUP, name).inputs["initialLifecycleHooks"]
+            assert hook["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING"
+            assert hook["defaultResult"] == "ABANDON"
 
     def test_at_spot_prices_are_of_the_types_that_aws_is_least_short_of(self, found: Recording) -> None:
         """The cheapest are those that are taken back first."""

@@ -16,6 +16,10 @@ METRICS = (
 """What the groups say of themselves; what they are scaled by needs the second."""
 DRAIN_HOOK = "drain"
 """The hook's name, which the host itself completes when it has drained."""
+LAUNCH_HOOK = "launch"
+"""The hook's name, which the host itself completes when jobs can run on it."""
+LAUNCH_SECONDS = 1_200
+"""How long a host may take for packages, images and its first sandboxes; one that takes longer is ended."""
 HEARTBEAT_SECONDS = 300
 """How long a host that is to end may be silent: one whose worker is gone ends after this time."""
 STOPPING_SECONDS = 60
@@ -34,6 +38,21 @@ def drain_hook(drain_seconds: int) -> aws.autoscaling.GroupInitialLifecycleHookA
         lifecycle_transition="autoscaling:EC2_INSTANCE_TERMINATING",
         heartbeat_timeout=max(HEARTBEAT_SECONDS, math.ceil((drain_seconds + STOPPING_SECONDS) / _MOST_HEARTBEATS)),
         default_result="CONTINUE",
+    )
+
+
+def launch_hook() -> aws.autoscaling.GroupInitialLifecycleHookArgs:
+    """Count a host only once jobs can run on it.
+
+    EC2 calls one well that is switched on: a refresh to images that do not start would end every host that works, and
+    a warm pool would stop hosts in the middle of their set-up, which cloud-init does not take up again.
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/warm-pool-instance-lifecycle.html
+    """
+    return aws.autoscaling.GroupInitialLifecycleHookArgs(
+        name=LAUNCH_HOOK,
+        lifecycle_transition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        heartbeat_timeout=LAUNCH_SECONDS,
+        default_result="ABANDON",
     )
 
 

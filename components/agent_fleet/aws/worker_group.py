@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from agent_fleet.aws.host_group import METRICS, after, drain_hook, group_tags, refresh
+from agent_fleet.aws.host_group import METRICS, after, drain_hook, group_tags, launch_hook, refresh
 from agent_fleet.aws.host_template import declare_host_template
 from agent_fleet.aws.resource_tags import tags
 from agent_fleet.aws.worker_group_args import OnDemandArgs, SpotArgs, WorkerGroupArgs, group_name
@@ -19,6 +19,8 @@ from agent_fleet.aws.worker_group_scaling import excess_load, floor_load, follow
 
 class WorkerGroup(pulumi.ComponentResource):
     """Worker hosts that follow the jobs, drain before they end, and are replaced when their template changes.
+
+    They count once the worker on them has completed the hook `launch`; one on which nothing ever runs is ended.
 
     What `opts.depends_on` names is there before the first host starts, and is removed after the last: those that drain
     still use it.
@@ -106,7 +108,7 @@ class WorkerGroup(pulumi.ComponentResource):
             "default_instance_warmup": args["warm_up_seconds"],
             "health_check_type": "EC2",
             "enabled_metrics": METRICS,
-            "initial_lifecycle_hooks": [drain_hook(args["drain_seconds"])],
+            "initial_lifecycle_hooks": [drain_hook(args["drain_seconds"]), launch_hook()],
             "instance_refresh": refresh(args["host"], args["warm_up_seconds"]),
             # Old templates first; then the oldest host, which has had the longest time without updates.
             "termination_policies": ["OldestLaunchTemplate", "OldestInstance"],

@@ -25,6 +25,8 @@ class HostSettings(BaseSettings):
     """The Auto Scaling group of the host."""
     lifecycle_hook: str | None = Field(default=None, min_length=1, max_length=255)
     """The group's hook for instances that terminate, completed when no job is left on the host."""
+    launch_hook: str | None = Field(default=None, min_length=1, max_length=255)
+    """The group's hook for instances that launch, completed when jobs can run on the host."""
     lifecycle_heartbeat_seconds: float = Field(default=20, gt=0, le=3_600)
     """How often the hook is told that jobs still run; below its own heartbeat timeout, which is 30 s at least."""
     metadata_endpoint: str = Field(
@@ -53,4 +55,6 @@ class HostSettings(BaseSettings):
             raise ValueError(
                 "FLEET_LIFECYCLE_HOOK needs FLEET_HOST_NOTICES=imds: without it nothing says that the host terminates"
             )
+        if self.launch_hook is not None and self.lifecycle_group is None:
+            raise ValueError("FLEET_LAUNCH_HOOK needs FLEET_LIFECYCLE_GROUP, whose hook it is: set both, or neither")
         return self

@@ -24,6 +24,7 @@ from fleet_runtime.worker.pod_sandboxes import PodSandboxes
 from fleet_runtime.worker.worker import Worker
 
 if TYPE_CHECKING:
+    from fleet_runtime.worker.host_arrival import HostArrival
     from fleet_runtime.worker.host_departure import HostDeparture
 
 log = structlog.get_logger()
@@ -67,6 +68,7 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
         settings, database, doorbell, sandboxes, metrics, on_drain=on_drain, tracing=tracing, drain_limit=drain_limit
     )
     departure = _departure(settings, drain_limit, stopping, metrics)
+    arrival = _arrival(settings, sandboxes)
     sweeper = Sweeper(database, grace_seconds=outage_grace_seconds(settings.lease_renew_seconds))
 
     async def exposition() -> bytes:
@@ -99,6 +101,8 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
             await departure.settle(told)
 
     working = asyncio.create_task(work())
+    # Not among those whose end ends the process: it has an end.
+    arriving = [asyncio.create_task(arrival.run())] if arrival is not None else []
     log.info("worker_started", template=settings.template, concurrency=settings.concurrency)
     try:
         await asyncio.wait({working, *background}, return_when=asyncio.FIRST_COMPLETED)
@@ -113,13 +117,15 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
             # The pods that were claimed ahead are deleted before the worker is gone.
             pods.stop()
             await asyncio.wait([background.pop()])
-        for task in background:
+        for task in (*background, *arriving):
             task.cancel()
-        await asyncio.gather(working, *background, return_exceptions=True)
+        await asyncio.gather(working, *background, *arriving, return_exceptions=True)
         await stop(observation, observing)
         await database.close()
         if departure is not None:
             await departure.close()
+        if arrival is not None:
+            await arrival.close()
         if tracing is not None:
             await tracing.close()
         log.info("worker_stopped")
@@ -134,6 +140,14 @@ def _departure(
     from fleet_runtime.worker.host_departure import HostDeparture
 
     return HostDeparture.of(settings, limit, stopping, metrics)
+
+
+def _arrival(settings: WorkerSettings, sandboxes: Sandboxes) -> "HostArrival | None":
+    if settings.launch_hook is None:
+        return None
+    from fleet_runtime.worker.host_arrival import HostArrival
+
+    return HostArrival.of(settings, sandboxes)
 
 
 def _pod_settings(settings: WorkerSettings) -> KubernetesSettings | None:
