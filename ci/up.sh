@@ -9,11 +9,13 @@ approved=$2
 
 now=$(mktemp -d)
 trap 'rm -rf "$now"' EXIT
-ci/preview.sh "$stack" "$now"
+FLEET_UPDATE_PLAN=false ci/preview.sh "$stack" "$now"
 .venv/bin/python ci/same_changes.py "$approved/preview.json" "$now/preview.json"
 
 told() {
     printf '\n%s\n%s\n' "The update of $stack did not end well. Its next run goes on where this one stopped." \
         "If that says that the state is locked: make state-unlock STACK=$stack (docs/ci.md, A lock that stays)." >&2
 }
-.venv/bin/python -m engine up --stack "$stack" || { status=$?; told; exit "$status"; }
+options=(--stack "$stack")
+if [ -f "$approved/plan.json" ]; then options+=(--plan "$approved/plan.json"); fi
+.venv/bin/python -m engine up "${options[@]}" || { status=$?; told; exit "$status"; }

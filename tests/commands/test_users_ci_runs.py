@@ -42,6 +42,7 @@ def test_a_preview_leaves_its_report_its_summary_and_whether_anything_changes(pr
     assert json.loads(findings.read_text()) == []
 
 
+@pytest.mark.soak
 def test_an_update_of_the_approved_plan_goes_on_to_the_account_and_says_what_to_do_when_it_fails(
     previewed: Path,
 ) -> None:
@@ -51,6 +52,11 @@ def test_an_update_of_the_approved_plan_goes_on_to_the_account_and_says_what_to_
     assert ended.returncode == 1
     assert "There are no AWS credentials on this machine; nothing was changed." in ended.stderr
     assert f"make state-unlock STACK={STACK}" in ended.stderr
+    # An update plan beside the report is handed on, to be refused where it is none.
+    (previewed / "report" / STACK / "plan.json").write_text("{}")
+    ended = run_step(its, CHECKOUT, {"CONFIG": "Pulumi.dev.yaml"}, {})
+    assert ended.returncode == 1
+    assert "which is no update plan" in ended.stderr
 
 
 def _compared(tmp_path: Path, approved: object, now: object) -> subprocess.CompletedProcess[str]:
@@ -105,6 +111,19 @@ def test_a_job_without_its_role_says_which_variable_is_missing(tmp_path: Path) -
     assert (tmp_path / "p.token").stat().st_mode & 0o077 == 0
     run_step({"run": "\n".join(its["after_script"])}, tmp_path, variables, {})
     assert not (tmp_path / "p.token").exists()
+
+
+def test_gitlabs_gate_names_every_stack_that_is_violated(tmp_path: Path) -> None:
+    """GitLab shows the report of a job that succeeded, so another one has to fail: this one, or nothing is stopped."""
+    its = {"run": "\n".join(gitlab_jobs()["fleet gate"]["script"])}
+    for statuses in ({"staging": 0, "prod": 0}, {"staging": 3, "prod": 0}, {"staging": 3, "prod": 3}):
+        for stack, status in statuses.items():
+            (tmp_path / "report" / stack).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "report" / stack / "status").write_text(f"{status}\n")
+        ended = run_step(its, tmp_path, {}, {})
+        violated = {stack for stack, status in statuses.items() if status}
+        assert (ended.returncode == 0) == (not violated), ended.stderr
+        assert {line.partition(":")[0] for line in ended.stderr.splitlines()} == violated
 
 
 def _clone(folder: Path) -> Path:
