@@ -58,7 +58,7 @@ class Hosts:
             SANDBOXD_SOCKET=str(run / "sandboxd.sock"),
             CONCURRENCY="2",
             DRAIN_SECONDS=f"{_DRAIN_SECONDS:g}",
-            HOST_NOTICES_SECONDS="0.5",
+            HOST_NOTICES_SECONDS="1",
             LIFECYCLE_HEARTBEAT_SECONDS="1",
         )
         self.serving.append(Host(instance, worker))
