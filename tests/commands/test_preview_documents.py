@@ -20,6 +20,7 @@ from engine.preview import writing
 from engine.preview.json_document import VERSION, json_document
 from engine.preview.markdown import MOST_CHARACTERS, code, escaped, markdown
 from engine.preview.result import GATE, Result, Verdict
+from engine.preview.run import CONFIGURATION, weakened
 from engine.preview.sarif import sarif
 from engine.preview.terminal import conclusion, policy_report
 
@@ -78,6 +79,22 @@ def test_every_format_names_each_violation_with_its_resource() -> None:
         for wanted in ("Queue jobs", "Queue other", "sqs-encrypted", "kms-rotation: policy is unknown"):
             assert wanted in text
     assert "2 violations, 1 property not judged and not listed, 1 advisory, 2 properties not judged before" in shown
+
+
+def test_every_format_says_which_rules_the_configuration_weakens(tmp_path: Path) -> None:
+    """Prevents a pull request that switches the rules off from looking as if it kept them."""
+    for text in (
+        json_document(VIOLATED),
+        sarif(VIOLATED),
+        markdown(VIOLATED),
+        "\n".join(policy_report(VIOLATED.policies)),
+    ):
+        assert "efs-own-key" in text
+        assert "advisory" in text
+    path = tmp_path / "policies.json"
+    path.write_text('{"all": "advisory", "a": {"enforcementLevel": "disabled"}, "b": {"maximum": 3}, "c": "mandatory"}')
+    assert weakened(path) == {"all": "advisory", "a": "disabled"}
+    assert weakened(CHECKOUT / CONFIGURATION) == {}
 
 
 def test_a_preview_that_finds_the_same_writes_the_same_but_for_its_date() -> None:

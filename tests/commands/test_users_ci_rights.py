@@ -2,7 +2,9 @@
 
 import fnmatch
 import json
+import os
 import re
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,8 @@ with warnings.catch_warnings():
     from parliament import analyze_policy_string  # pyright: ignore[reportUnknownVariableType]
 
 _FOLDER = CHECKOUT / "ci" / "aws"
-_LONGEST = 6_144
-"""Characters of a managed policy without white space, by AWS's quotas."""
+_LONGEST = 10_240
+"""Characters of all inline policies of a role, without white space, by AWS's quotas."""
 _BROAD = {"NetworkAndHosts", "WhatHasNoNameOfItsOwn", "NewKeys", "ReadWhatTheFleetIsMadeOf"}
 """Statements on every resource of the region: AWS names these by ids that nobody can know in advance, or knows no
 resource for what they read."""
@@ -61,7 +63,48 @@ def test_parliament_finds_nothing_in_what_ci_may_do(name: str) -> None:
         assert found == set(), statement["Sid"]
         judged += 1
     assert judged >= 8
-    assert len("".join(json.dumps(document).split())) <= _LONGEST
+
+
+def test_both_documents_fit_into_one_role() -> None:
+    """AWS refuses the second one otherwise, after the first has been taken."""
+    documents = [json.dumps(_document(name)) for name in ("rights-read", "rights-deploy")]
+    assert len("".join("".join(documents).split())) <= _LONGEST
+
+
+def test_the_documented_commands_make_whole_documents_and_both_roles(tmp_path: Path) -> None:
+    """A trust in which the example's repository stayed is a role for somebody else."""
+    page = (CHECKOUT / "docs" / "ci.md").read_text()
+    [commands] = [each for each in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "create-role" in each]
+    calls = tmp_path / "calls"
+    aws = tmp_path / "bin" / "aws"
+    aws.parent.mkdir()
+    aws.write_text(
+        f'#!/bin/sh\necho "$*" >> {calls}\nif [ "$1" = kms ]; then echo 0f0f0f0f-0000-4000-8000-000000000000; fi\n'
+    )
+    aws.chmod(0o755)
+    (tmp_path / "ci").symlink_to(CHECKOUT / "ci")
+    ended = subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=tmp_path,
+        env={"PATH": f"{aws.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    written = {path.name: path.read_text() for path in (tmp_path / "roles").iterdir()}
+    assert set(written) == {path.name for path in _FOLDER.glob("*.json")}
+    for name, text in written.items():
+        json.loads(text)
+        for example in ("123456789012", "example-org", "1234abcd", "456789012"):
+            assert example not in text, name
+    assert "repo:my-org@1234567/my-repo@7654321:environment:prod-read" in written["trust-github-read.json"]
+    assert "key/0f0f0f0f-0000-4000-8000-000000000000" in written["rights-read.json"]
+    assert calls.read_text().count("iam create-role ") == 2
+    assert calls.read_text().count("iam put-role-policy ") == 3
+    for file in re.findall(r"file://(\S+)", calls.read_text()):
+        assert (tmp_path / file).is_file()
 
 
 def test_the_reading_role_changes_nothing_but_a_lock() -> None:

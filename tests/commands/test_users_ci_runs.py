@@ -42,7 +42,6 @@ def test_a_preview_leaves_its_report_its_summary_and_whether_anything_changes(pr
     assert json.loads(findings.read_text()) == []
 
 
-@pytest.mark.soak
 def test_an_update_of_the_approved_plan_goes_on_to_the_account_and_says_what_to_do_when_it_fails(
     previewed: Path,
 ) -> None:
@@ -111,6 +110,22 @@ def test_a_job_without_its_role_says_which_variable_is_missing(tmp_path: Path) -
     assert (tmp_path / "p.token").stat().st_mode & 0o077 == 0
     run_step({"run": "\n".join(its["after_script"])}, tmp_path, variables, {})
     assert not (tmp_path / "p.token").exists()
+
+
+@pytest.mark.parametrize(
+    ("check", "preview", "passes"),
+    [
+        ("success", "success", True),
+        ("success", "skipped", True),
+        ("success", "failure", False),
+        ("success", "cancelled", False),
+        ("failure", "skipped", False),
+    ],
+)
+def test_githubs_gate_passes_only_what_was_judged(tmp_path: Path, check: str, preview: str, passes: bool) -> None:
+    """A required check that is skipped counts as passed: this one always runs, and takes no failure for a skip."""
+    results = {"needs.check.result": check, "needs.preview.result": preview}
+    assert (run_step(step("preview", "gate", "Nothing failed"), tmp_path, {}, results).returncode == 0) == passes
 
 
 def test_gitlabs_gate_names_every_stack_that_is_violated(tmp_path: Path) -> None:
