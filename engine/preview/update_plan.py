@@ -42,13 +42,15 @@ def check(path: Path, stack: str, settings: Path) -> None:
         )
 
 
-def arguments(path: Path | None, *, refresh: bool) -> list[str]:
+def arguments(path: Path | None, *, refresh: bool, protected: bool = False) -> list[str]:
     """What `pulumi up` gets. Raises UserFacingError where a plan cannot hold, as the state is not what it was made for.
 
     With a plan the engine tries it first: without that, an update that the plan refuses would have done a part already.
+    So it does where something is `protected`: that is refused when its own turn to be deleted has come, and hosts
+    and secrets that go with it would be gone by then.
     """
     if path is None:
-        return ["--yes", "--skip-preview", *(["--refresh"] if refresh else [])]
+        return ["--yes", *([] if protected else ["--skip-preview"]), *(["--refresh"] if refresh else [])]
     if refresh:
         raise UserFacingError(
             "The state has to be put right before anything else, and so it is not what the plan was made for.",
