@@ -62,7 +62,16 @@ class Collector:
         """The exception with which a policy pack ended, where one did; the engine only says that it has ended."""
         return self._last_words
 
-    def result(self, stack: str, settings: str, configuration: str, date: datetime, *, deployed: bool) -> Result:
+    def result(
+        self,
+        stack: str,
+        settings: str,
+        configuration: str,
+        weakened: Mapping[str, str],
+        date: datetime,
+        *,
+        deployed: bool,
+    ) -> Result:
         """The whole; raises UserFacingError where the engine or the pack did not come to an end."""
         if not (self._finished and self._packs and self._stack_judged):
             raise UserFacingError(
@@ -84,6 +93,7 @@ class Collector:
                 findings=[each for each in findings if each.rule != GATE],
                 unlisted=[each for each in findings if each.rule == GATE],
                 waiting=dict(sorted(self._waiting.items())),
+                weakened=weakened,
             ),
             estimate=estimate(self.plan),
             notices=sorted(self._notices),

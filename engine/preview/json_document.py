@@ -28,6 +28,7 @@ def json_document(result: Result) -> str:
         "policies": {
             "pack": policies.pack,
             "configuration": policies.configuration,
+            "weakened": dict(sorted(policies.weakened.items())),
             "violations": [_finding(each) for each in policies.violations],
             "advice": [_finding(each) for each in policies.advice],
             "not_judged": {"unlisted": len(policies.unlisted), "listed": dict(policies.waiting)},

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from engine.cost.estimate import Estimate
 from engine.cost.statement import counted as counted_charge
 from engine.preview.result import Change, Finding, Result, Verdict, counted, summary
-from engine.preview.terminal import printable, short
+from engine.preview.terminal import not_mandatory, printable, short
 
 MOST_CHARACTERS = 60_000
 """Of one comment; GitHub takes 65,536."""
@@ -26,7 +26,7 @@ def markdown(result: Result) -> str:
         "| | |",
         "| --- | --- |",
         f"| Changes | {summary(result.counts)}{_counted_too(result)} |",
-        f"| Policies | {escaped(short(policies))} |",
+        f"| Policies | {escaped('; '.join([short(policies), *not_mandatory(policies)]))} |",
         f"| Cost | {_cost(result.estimate)} |",
         "",
         *_remarks(result),
@@ -102,10 +102,7 @@ def _properties(change: Change) -> str:
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
-    return [
-        f"- {code(each.rule)} {code(each.resource)} {escaped(each.title)}: {escaped(cut(each.detail))}"
-        for each in findings
-    ]
+    return [f"- {code(each.rule)} {code(each.resource)} {escaped(cut(each.text))}" for each in findings]
 
 
 def _waiting(result: Result) -> list[str]:

@@ -46,6 +46,11 @@ class Finding:
     """`mandatory` or `advisory`."""
 
     @property
+    def text(self) -> str:
+        """What the reader needs; of the gate, whose title is always the same, the detail says it all."""
+        return ": ".join(part for part in ("" if self.rule == GATE else self.title, self.detail) if part) or self.title
+
+    @property
     def mandatory(self) -> bool:
         """Whether it alone makes the preview fail."""
         return self.level == MANDATORY
@@ -71,6 +76,8 @@ class Policies:
     """What could not be judged and is not listed as such; mandatory unless the configuration says otherwise."""
     waiting: Mapping[str, int]
     """By rule: how many properties are not judged before the update, and are listed as such."""
+    weakened: Mapping[str, str]
+    """By rule, or `all`: the level that the configuration gives it where that is not mandatory."""
 
     @property
     def violations(self) -> list[Finding]:

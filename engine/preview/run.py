@@ -13,7 +13,7 @@ from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.preview import apart
 from engine.preview.collect import Collector
-from engine.preview.result import Result
+from engine.preview.result import MANDATORY, Result
 from engine.preview.writing import location
 from engine.pulumi_cli import PulumiCli
 from engine.report import say
@@ -72,6 +72,7 @@ def _preview(wanted: Request, session: Session, cli: PulumiCli, *, deployed: boo
         session.stack,
         location(session.paths, session.stack, wanted.source),
         _named(session, wanted.policies),
+        weakened(wanted.policies),
         datetime.now(UTC),
         deployed=deployed,
     )
@@ -105,6 +106,16 @@ def configured(session: Session, given: Path | None) -> Path:
     if not isinstance(document, dict):
         raise UserFacingError(f"{path} has no rules by their names.", "docs/policies.md shows what it may say.")
     return path
+
+
+def weakened(path: Path) -> dict[str, str]:
+    """What a configuration does not leave mandatory: levels by rules, or by `all`."""
+    given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    levels = {
+        name: str(each.get("enforcementLevel", MANDATORY)) if isinstance(each, dict) else str(each)
+        for name, each in given.items()
+    }
+    return {name: level for name, level in levels.items() if level not in (MANDATORY, "remediate")}
 
 
 def _named(session: Session, path: Path) -> str:

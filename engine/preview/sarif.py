@@ -39,6 +39,7 @@ def sarif(result: Result) -> str:
             "stack": result.stack,
             "verdict": result.verdict.value,
             "notJudgedAndListed": dict(policies.waiting),
+            "weakened": dict(sorted(policies.weakened.items())),
         },
     }
     content = {"$schema": _DOCUMENT, "version": "2.1.0", "runs": [run]}

@@ -11,6 +11,8 @@ _WIDTH = 118
 def policy_report(policies: Policies) -> Iterator[str]:
     """The lines between plan and cost."""
     yield f"Policies ({policies.pack}, {policies.configuration}): {short(policies)}."
+    for line in not_mandatory(policies):
+        yield from _wrapped(line, "  ", "    ")
     for each in policies.violations:
         yield from _finding("violated", each)
     for each in policies.advice:
@@ -34,6 +36,13 @@ def short(policies: Policies) -> str:
     return ", ".join(parts)
 
 
+def not_mandatory(policies: Policies) -> Iterator[str]:
+    """What the configuration weakens: a report without violations is worth no more than its rules are."""
+    for level in sorted(set(policies.weakened.values())):
+        rules = ", ".join(sorted(name for name, given in policies.weakened.items() if given == level))
+        yield f"{'switched off' if level == 'disabled' else level} by the configuration: {rules}"
+
+
 def conclusion(result: Result) -> str:
     """One line: the verdict and why."""
     match result.verdict:
@@ -52,7 +61,7 @@ def printable(text: str) -> str:
 
 def _finding(word: str, finding: Finding) -> Iterator[str]:
     yield f"  {word:<8} {printable(f'{finding.rule}: {finding.resource}')}"
-    yield from _wrapped(printable(f"{finding.title}: {finding.detail}"), " " * 11, " " * 11)
+    yield from _wrapped(printable(finding.text), " " * 11, " " * 11)
 
 
 def _wrapped(text: str, first: str, later: str) -> list[str]:

@@ -20,7 +20,7 @@ from engine.preview import writing
 from engine.preview.json_document import VERSION, json_document
 from engine.preview.markdown import MOST_CHARACTERS, code, escaped, markdown
 from engine.preview.result import GATE, Result, Verdict
-from engine.preview.run import CONFIGURATION, weakened
+from engine.preview.run import weakened
 from engine.preview.sarif import sarif
 from engine.preview.terminal import conclusion, policy_report
 
@@ -94,7 +94,6 @@ def test_every_format_says_which_rules_the_configuration_weakens(tmp_path: Path)
     path = tmp_path / "policies.json"
     path.write_text('{"all": "advisory", "a": {"enforcementLevel": "disabled"}, "b": {"maximum": 3}, "c": "mandatory"}')
     assert weakened(path) == {"all": "advisory", "a": "disabled"}
-    assert weakened(CHECKOUT / CONFIGURATION) == {}
 
 
 def test_a_preview_that_finds_the_same_writes_the_same_but_for_its_date() -> None:
