@@ -9,7 +9,8 @@ approved=$2
 
 now=$(mktemp -d)
 trap 'rm -rf "$now"' EXIT
-FLEET_UPDATE_PLAN=false ci/preview.sh "$stack" "$now"
+# The run's summary and outputs are the approved plan's.
+env -u GITHUB_STEP_SUMMARY -u GITHUB_OUTPUT FLEET_UPDATE_PLAN=false ci/preview.sh "$stack" "$now"
 .venv/bin/python ci/same_changes.py "$approved/preview.json" "$now/preview.json"
 
 told() {

@@ -58,6 +58,16 @@ def test_an_update_of_the_approved_plan_goes_on_to_the_account_and_says_what_to_
     assert "which is no update plan" in ended.stderr
 
 
+def test_a_look_that_fails_is_neither_drift_nor_none(tmp_path: Path) -> None:
+    """Taken for none it would close the issue; taken for drift, open one on a night when AWS did not answer."""
+    its = step("drift", "drift", "Look")
+    its["run"] = its["run"].replace('"report/', f'"{tmp_path}/report/')
+    ended = run_step(its, CHECKOUT, {"CONFIG": "Pulumi.local.yaml"}, _expressions(STACK))
+    assert ended.returncode == 1
+    assert (tmp_path / "report" / STACK / "status").read_text() == "1\n"
+    assert "was never deployed" in (tmp_path / "report" / STACK / "drift.txt").read_text()
+
+
 def _compared(tmp_path: Path, approved: object, now: object) -> subprocess.CompletedProcess[str]:
     files = [tmp_path / "approved.json", tmp_path / "now.json"]
     for file, content in zip(files, (approved, now), strict=True):
