@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from declared_manifests import Manifest
 from judge_exceptions import Finding, finding
+from judge_tools import checkov
 
 from engine.file_lock import held
 from engine.go_build import GoBuild, Product
@@ -16,11 +17,9 @@ from engine.go_toolchain import ensure_go
 from engine.paths import Paths, cache_directory
 
 KUBE_SCORE = "1.20.0"
-CHECKOV = "3.3.2"
 KUBERNETES = "v1.34"
 _HERE = Path(__file__).parent
 _KUBE_SCORE_MODULE = _HERE / "kube_score"
-_CHECKOV_PINS = _HERE / "checkov.txt"
 _PASSED = 10
 _RUN_SECONDS = 200
 
@@ -59,19 +58,7 @@ def checkov_findings(manifests: list[Manifest], folder: Path) -> list[Finding]:
     files = {f"{number:04}.yaml": each for number, each in enumerate(manifests)}
     for name, manifest in files.items():
         (folder / name).write_text(_documents([manifest]), encoding="utf-8")
-    run = subprocess.run(
-        [
-            *(*_checkov(), "--directory", str(folder), "--framework=kubernetes"),
-            *("--compact", "--quiet", "--output=json", "--skip-download"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_RUN_SECONDS,
-        env={**os.environ, "LOG_LEVEL": "ERROR"},
-    )
-    assert run.stdout.strip(), f"checkov: {run.stderr[-2000:]}"
-    report: Any = json.loads(run.stdout)
+    report: Any = json.loads(checkov(folder, "kubernetes"))
     assert report["summary"]["parsing_errors"] == 0, report
     assert report["summary"]["passed"] > len(manifests), "checkov has judged less than the objects that it was given"
     return [
@@ -92,17 +79,6 @@ def _kube_score() -> Path:
             build.compile(part, ["github.com/zegl/kube-score/cmd/kube-score"], {})
             part.replace(program)
     return program
-
-
-def _checkov() -> list[str]:
-    # Its pins would hold back the project's own, so it lives in an environment of uv's.
-    command = [str(_uv()), "tool", "run", "--constraints", str(_CHECKOV_PINS), "--from", f"checkov=={CHECKOV}"]
-    there = subprocess.run(
-        [*command, "--offline", "checkov", "--version"], capture_output=True, check=False, timeout=_RUN_SECONDS
-    )
-    if there.returncode:
-        subprocess.run([*command, "checkov", "--version"], capture_output=True, check=True, timeout=_RUN_SECONDS)
-    return [*command, "--offline", "checkov"]
 
 
 def _uv() -> Path:
