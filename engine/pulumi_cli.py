@@ -52,6 +52,14 @@ class PulumiCli:
             raise UserFacingError(f"`pulumi {' '.join(arguments)}` failed: {said}", remedy_for(said))
         return run.stdout
 
+    def version(self) -> str:
+        """The engine's own, as `v3.200.0`: the one on PATH may be newer than the one that is built here."""
+        program = str(self.paths.engine_programs / "pulumi")
+        run = subprocess.run(
+            [program, "version"], env=self.environment, capture_output=True, text=True, check=True, timeout=30
+        )
+        return run.stdout.strip()
+
     def operate(
         self,
         arguments: Sequence[str],

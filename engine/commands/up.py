@@ -48,6 +48,8 @@ def up(session: Session, settings_file: Path | None, bundle: Path | None = None,
             if settings.get("architecture") != "cluster":
                 opened.load_images(docker_daemon.connect(600), say)
         cli = target.engine("up")
+        if held_to is not None:
+            update_plan.check_engine(held_to, cli)
         target.occupy()
         configuration.copy(session.paths, session.stack, settings_file)
         refresh = _converge(session, cli, place)

@@ -13,25 +13,20 @@ import yaml
 
 from engine.errors import UserFacingError
 from engine.paths import PROJECT
-from engine.versions import ENGINE
+from engine.pulumi_cli import PulumiCli
 
 _MOST_NAMED = 5
+_AGAIN = "Make a new one: make preview STACK={stack} PLAN=1 REPORT=folder."
 
 
 def check(path: Path, stack: str, settings: Path) -> None:
     """Refuse a plan that was not made for this stack with these settings; raises UserFacingError."""
     plan = _read(path)
-    again = f"Make a new one: make preview STACK={stack} PLAN=1 REPORT=folder."
+    again = _AGAIN.format(stack=stack)
     stacks = sorted({urn.split("::")[0].rpartition(":")[2] for urn in plan["resourcePlans"]})
     if stacks != [stack]:
         raise UserFacingError(
             f"PLAN is {str(path)!r}, a plan of the stack {', '.join(stacks) or 'of nothing'}, and this is {stack}.",
-            again,
-        )
-    version = str(plan["manifest"].get("version", "")).removeprefix("v")
-    if version != ENGINE:
-        raise UserFacingError(
-            f"PLAN is {str(path)!r}, made by the engine {version or 'of an unknown version'}, and this is {ENGINE}.",
             again,
         )
     differing = list(dict.fromkeys(_differing(_whole(plan.get("config")), *_readings(settings), "")))
@@ -39,6 +34,16 @@ def check(path: Path, stack: str, settings: Path) -> None:
         names = ", ".join(differing[:_MOST_NAMED]) + (" and more" if len(differing) > _MOST_NAMED else "")
         raise UserFacingError(
             f"PLAN is {str(path)!r}, made with other settings than {settings.name} has now: {names}.", again
+        )
+
+
+def check_engine(path: Path, cli: PulumiCli) -> None:
+    """Refuse a plan that another version of the engine made: each reads it in its own way. Raises UserFacingError."""
+    made = str(_read(path)["manifest"].get("version") or "an unknown version")
+    here = cli.version()
+    if made != here:
+        raise UserFacingError(
+            f"PLAN is {str(path)!r}, made by the engine {made}, and this is {here}.", _AGAIN.format(stack=cli.stack)
         )
 
 

@@ -52,6 +52,7 @@ class Planned(ProgramFolder):
     def held_to(self, path: Path) -> Any:
         """The update as `make up PLAN=` runs it."""
         update_plan.check(path, self.stack, self.source)
+        update_plan.check_engine(path, self.session.engine())
         return self.up(*update_plan.arguments(path, refresh=False))
 
     def applied(self) -> dict[str, Any]:
@@ -95,6 +96,10 @@ def test_an_update_does_what_its_plan_says_and_nothing_else(
     show = deployed.held_to(plan)
     assert show.changes == {"replace": 1, "same": 2, "update": 2}
     assert deployed.applied() != before
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(json.loads(plan.read_text()) | {"manifest": {"version": "v4.0.0"}}))
+    with pytest.raises(UserFacingError, match=r"made by the engine v4\.0\.0, and this is v3\."):
+        update_plan.check_engine(other, deployed.session.engine())
     told = capfd.readouterr()
     assert "+ created anew RandomPassword password" in told.out
     assert told.out.count("created anew RandomPassword") == 1
@@ -111,7 +116,7 @@ def test_a_plan_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
         "    token: {secure: v1:abc}\n"
     )
     plan: dict[str, Any] = {
-        "manifest": {"version": f"v{update_plan.ENGINE}"},
+        "manifest": {"version": "v3.1.0"},
         "config": {
             "agent-fleet:fleet": {"a": "yes", "b": [1, "2"], "on": 1.5, "token": {"secure": "v1:abc"}, "none": None}
         },
@@ -130,7 +135,6 @@ def test_a_plan_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
     update_plan.check(path, "prod", settings)
     other = {"urn:pulumi:staging::agent-fleet::aws:sqs/queue:Queue::jobs": {}}
     assert refused(resourcePlans=other).endswith("a plan of the stack staging, and this is prod.")
-    assert "made by the engine 3.1.0" in refused(manifest={"version": "v3.1.0"})
     fleet = plan["config"]["agent-fleet:fleet"]
     for changed, name in (
         ({**fleet, "a": "no"}, "fleet.a"),
