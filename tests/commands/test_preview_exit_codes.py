@@ -121,6 +121,8 @@ def test_an_interrupted_preview_is_broken_and_leaves_no_report(stack: str, tmp_p
         (["preview", "--stcak=dev"], {}, "No such option"),
         (["preview", "--stack=nowhere"], {}, "has no settings"),
         (["preview", "--stack=dev", "--save-plan"], {}, "make preview PLAN=1 REPORT=folder"),
+        (["preview", "--stack=local", "--save-plan"], {"REPORT": "{folder}"}, "this stack builds its images"),
+        (["preview", "--stack=dev", "--save-plan"], {"REPORT": "{folder}"}, "was never deployed"),
         (["preview", "--stack=dev"], {"PLAN": "plan.json"}, "is not a valid boolean"),
         (["preview", "--stack=dev", "--policies=nowhere.json"], {}, "which cannot be read"),
         (["check", "--stack=No"], {}, "lower-case letters"),
@@ -128,9 +130,10 @@ def test_an_interrupted_preview_is_broken_and_leaves_no_report(stack: str, tmp_p
     ],
 )
 def test_what_cannot_be_done_is_one_and_never_what_reads_as_changed(
-    arguments: list[str], environment: dict[str, str], wanted: str
+    arguments: list[str], environment: dict[str, str], wanted: str, tmp_path: Path
 ) -> None:
     """Prevents a misspelt option, 2 in most programs, from reading as "there is something to deploy"."""
-    code, text = ended(*arguments, "--detailed-exit-code" if arguments[0] != "check" else "--report=", **environment)
+    environment = {name: value.format(folder=tmp_path) for name, value in environment.items()}
+    code, text = ended(*arguments, *([] if arguments[0] == "check" else ["--detailed-exit-code"]), **environment)
     assert code == 1, text
     assert wanted in text

@@ -14,6 +14,12 @@ CHECKOUT = Path(__file__).parents[2]
 GITHUB = CHECKOUT / "ci" / "github"
 GITLAB = CHECKOUT / "ci" / "gitlab" / "fleet.gitlab-ci.yml"
 WORKFLOWS = ("preview", "up", "drift")
+_NO_ACCOUNT = {
+    "AWS_CONFIG_FILE": os.devnull + "/none",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull + "/none",
+}
+"""Whatever account the developer of this machine has, no step of a test finds it."""
 
 
 def workflow(name: str) -> dict[Any, Any]:
@@ -60,6 +66,7 @@ def run_step(
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": os.environ["HOME"],
+                **_NO_ACCOUNT,
                 **environment,
                 **{name: replaced(str(value)) for name, value in its.get("env", {}).items()},
             },
