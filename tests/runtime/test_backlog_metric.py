@@ -12,7 +12,6 @@ from fleet_runtime.api.backlog_metric import METRIC, BacklogMetric, MetricRefuse
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database
 from fleet_runtime.store.acceptance import Acceptance
-from fleet_runtime.store.fleet import Fleet
 from jobs import new_job, worker_on
 from pydantic import ValidationError
 from runtime_processes import start_stack, until
@@ -63,7 +62,7 @@ def metric(server_port: int, fleet: str, database: Database) -> BacklogMetric:
         FLEET_BACKLOG_SECONDS="1",
         AWS_ENDPOINT_URL_CLOUDWATCH=f"http://127.0.0.1:{server_port}/",
     )
-    found = backlog_metric(given, Fleet(database))
+    found = backlog_metric(given, database)
     assert found is not None
     return found
 
@@ -144,4 +143,4 @@ def test_a_metric_without_a_region_is_refused_at_the_start(monkeypatch: pytest.M
 
 def test_nothing_is_sent_unless_asked_for(database: Database) -> None:
     """A fleet outside of AWS would look for credentials for ever."""
-    assert backlog_metric(settings(), Fleet(database)) is None
+    assert backlog_metric(settings(), database) is None

@@ -1,7 +1,8 @@
 """The fleet's queued and running jobs as a metric of CloudWatch, which a fleet's worker hosts are scaled by.
 
-Queued ones alone would not do: hosts would be taken away under the jobs that they run. Every API of the fleet says the
-same number, the database's, so that alarms look at the maximum and one API is enough.
+Queued ones alone would not do: hosts would be taken away under the jobs that they run. Those that a tenant's budget
+keeps waiting are not counted: one tenant's long queue would have hosts started that none of it may run on. Every API of
+the fleet says the same number, the database's, so that alarms look at the maximum and one API is enough.
 """
 
 import asyncio
@@ -15,9 +16,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 
 from fleet_runtime.config import ApiSettings
-from fleet_runtime.database import DatabaseAway
+from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.doorbell.aws_credentials import AwsCredentials, NoCredentialsError
-from fleet_runtime.store.fleet import Fleet
+from fleet_runtime.store.demand import demand
 
 log = structlog.get_logger()
 
@@ -35,10 +36,10 @@ class BacklogMetric:
     """Counts the jobs, and sends the number: one signed request each time."""
 
     def __init__(
-        self, settings: ApiSettings, fleet: Fleet, *, namespace: str, region: str, credentials: AwsCredentials
+        self, settings: ApiSettings, database: Database, *, namespace: str, region: str, credentials: AwsCredentials
     ) -> None:
         """Send to `namespace` in `region`."""
-        self._fleet, self._name, self._seconds = fleet, settings.name, settings.backlog_seconds
+        self._database, self._name, self._seconds = database, settings.name, settings.backlog_seconds
         self._namespace, self._region, self._credentials = namespace, region, credentials
         suffix = ".cn" if region.startswith("cn-") else ""
         self._endpoint = settings.cloudwatch_endpoint or f"https://monitoring.{region}.amazonaws.com{suffix}/"
@@ -64,8 +65,7 @@ class BacklogMetric:
 
     async def send(self, client: httpx.AsyncClient) -> int:
         """Send it once, and return the number of jobs. Raises what `run` catches."""
-        depth = await self._fleet.depth()
-        jobs = sum(depth.queued.values()) + sum(depth.running.values())
+        jobs = await demand(self._database)
         body = urlencode(
             {
                 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
@@ -89,9 +89,9 @@ class BacklogMetric:
         return jobs
 
 
-def backlog_metric(settings: ApiSettings, fleet: Fleet) -> BacklogMetric | None:
+def backlog_metric(settings: ApiSettings, database: Database) -> BacklogMetric | None:
     """The metric that the settings ask for; None for none."""
     namespace, region = settings.backlog_namespace, settings.backlog_region
     if namespace is None or region is None:
         return None
-    return BacklogMetric(settings, fleet, namespace=namespace, region=region, credentials=AwsCredentials())
+    return BacklogMetric(settings, database, namespace=namespace, region=region, credentials=AwsCredentials())

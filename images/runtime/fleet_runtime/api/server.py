@@ -67,7 +67,7 @@ async def serve(settings: ApiSettings) -> None:
         # Only where it is used: no other API loads what signs requests.
         from fleet_runtime.api.backlog_metric import backlog_metric
 
-        metric = backlog_metric(settings, runtime.fleet)
+        metric = backlog_metric(settings, database)
         if metric is not None:
             background.append(asyncio.create_task(metric.run(runtime.prepared)))
     api = make_server(create_app(runtime), shutdown_seconds=settings.drain_seconds)
