@@ -189,7 +189,12 @@ _REMEDIES = (
         "Correct the stack's settings file, Pulumi.<stack>.yaml, and run the command again.",
     ),
     (
-        ("violates plan", "not allowed by the plan", "expected resource operations"),
+        ("expected resource operations for",),
+        "What the plan says and the update did not have to do counts as a fault for the engine. Everything else is "
+        "done: `make up` without PLAN goes on from there.",
+    ),
+    (
+        ("violates plan", "not allowed by the plan"),
         "The update would do what its plan does not say. What is not told above as done was not done. `make preview "
         "PLAN=1 REPORT=folder` with the same STACK makes a new plan: look at it, and run the command again with it.",
     ),

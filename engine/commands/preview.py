@@ -13,7 +13,7 @@ import click
 from engine.commands.session import Session
 from engine.cost.statement import statement
 from engine.errors import UserFacingError
-from engine.preview import run, writing
+from engine.preview import run, update_plan, writing
 from engine.preview.result import Result, Verdict, summary
 from engine.preview.terminal import conclusion, policy_report
 from engine.report import say
@@ -36,6 +36,8 @@ def preview(
     if report is not None:
         writing.prepare(report)
     wanted = run.request(session, settings_file, policies)
+    if save_plan:
+        update_plan.refuse_builds(wanted.settings)
     with _plan(session, wanted=save_plan) as plan:
         if plan is not None and not session.deployed():
             raise UserFacingError(

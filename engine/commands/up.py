@@ -35,6 +35,7 @@ def up(session: Session, settings_file: Path | None, bundle: Path | None = None,
     settings = configuration.fleet_settings(source)
     configuration.check(session.paths, session.stack, source)
     if held_to is not None:
+        update_plan.refuse_builds(settings)
         update_plan.check(held_to, session.stack, source)
     target = choice.of_settings(session, settings)
     with session.alone():

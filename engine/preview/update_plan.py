@@ -5,7 +5,7 @@ every URN, the configuration, and the engine's version. Secrets in it are encryp
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +14,23 @@ import yaml
 from engine.errors import UserFacingError
 from engine.paths import PROJECT
 from engine.pulumi_cli import PulumiCli
+from engine.targets.existing_cluster import builds_images
 
 _MOST_NAMED = 5
 _AGAIN = "Make a new one: make preview STACK={stack} PLAN=1 REPORT=folder."
+
+
+def refuse_builds(settings: Mapping[str, Any]) -> None:
+    """Refuse plans of stacks that build their images; raises UserFacingError.
+
+    A preview does not know what an image will be, and so plans to replace whatever runs it. Where the image turns out
+    to be the same, the engine ends the update, all of it done, with an error about operations that it did not see.
+    """
+    if builds_images(settings):
+        raise UserFacingError(
+            "PLAN asks for an update plan, and this stack builds its images, which only the update knows.",
+            "Name the images by digest (fleet.images.digests, docs/releases.md), or go on without PLAN.",
+        )
 
 
 def check(path: Path, stack: str, settings: Path) -> None:
