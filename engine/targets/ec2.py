@@ -9,12 +9,9 @@ from urllib.parse import urlsplit
 
 from engine.commands.session import Session
 from engine.errors import UserFacingError
-from engine.images import ensure_base_image
 from engine.pulumi_cli import PulumiCli
-from engine.report import say
 from engine.stack_state import StackState
-from engine.targets.aws_account import LOG_IN, aws_engine, require_credentials, require_provider
-from engine.targets.existing_cluster import builds_images
+from engine.targets.aws_account import AwsTarget, aws_engine, require_credentials, require_provider
 from engine.targets.target import Entrance, LogSelection, Place, Purpose
 
 _LOGS = "aws logs tail /agent-fleet/{fleet} --follow"
@@ -97,24 +94,14 @@ class Ec2Place:
         )
 
 
-class Ec2:
+class Ec2(AwsTarget):
     """Implements `target.Target` for `target: ec2`."""
-
-    ready_seconds = 900.0  # hosts start, install Docker and pull images
-
-    def __init__(self, session: Session, settings: Mapping[str, Any]) -> None:
-        """`settings` are the stack's, unchecked. Nothing is asked yet."""
-        self._session = session
-        self._settings = settings
 
     def reach(self) -> Place:
         """AWS, by credentials and the official provider; raises UserFacingError before anything is changed."""
         require_credentials()
         require_provider(self._session)
         return Ec2Place(self._session)
-
-    def occupy(self) -> None:
-        """Nothing: the state holds the hosts themselves."""
 
     def find(self, state: StackState) -> Place | None:
         """The stack's hosts; None where nothing was ever made."""
@@ -123,22 +110,6 @@ class Ec2:
         if state.holds("aws"):
             require_credentials()
         return Ec2Place(self._session)
-
-    def absent(self) -> str:
-        """Said of a stack that was never deployed."""
-        return f"{self._session.fleet} is not up. `make up STACK={self._session.stack}` deploys it."
-
-    def forsake(self, state: StackState) -> str:
-        """A stack in AWS is never forgotten: what it made would go on costing money."""
-        raise UserFacingError(
-            f"{self._session.fleet} has {len(state.resources())} resources in AWS, which are not given up.", LOG_IN
-        )
-
-    def prepare_images(self, place: Place) -> None:
-        """The base of the images, where they are built."""
-        del place
-        if builds_images(self._settings):
-            ensure_base_image(say)
 
     def engine(self, purpose: Purpose, state: Path | None = None) -> PulumiCli:
         """Without credentials stand-ins preview; with them the official plugins do everything."""

@@ -8,13 +8,12 @@ from typing import Any
 
 from engine.commands.session import Session
 from engine.errors import UserFacingError
-from engine.images import ensure_base_image
 from engine.pulumi_cli import PulumiCli
 from engine.report import private_file, say
 from engine.stack_state import StackState
-from engine.targets.aws_account import LOG_IN, aws_engine, require_credentials, require_provider
+from engine.targets.aws_account import AwsTarget, aws_engine, require_credentials, require_provider
 from engine.targets.cluster_place import ClusterPlace
-from engine.targets.existing_cluster import PROVIDER_ENVIRONMENT, builds_images, connected
+from engine.targets.existing_cluster import PROVIDER_ENVIRONMENT, connected
 from engine.targets.kubeconfig import Kubeconfig
 from engine.targets.target import Entrance, LogSelection, Place, Purpose
 
@@ -106,15 +105,8 @@ def _kubeconfig(outputs: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else json.dumps(found)
 
 
-class Eks:
+class Eks(AwsTarget):
     """Implements `target.Target` for `architecture: cluster` with `target: eks`."""
-
-    ready_seconds = 900.0  # nodes come up and pull images
-
-    def __init__(self, session: Session, settings: Mapping[str, Any]) -> None:
-        """`settings` are the stack's, unchecked. Nothing is asked yet."""
-        self._session = session
-        self._settings = settings
 
     def reach(self) -> Place:
         """AWS, by credentials and the official provider; raises UserFacingError before anything is changed."""
@@ -129,9 +121,6 @@ class Eks:
         run = self.engine("up").run("stack", "output", "--json", "--show-secrets")
         return _kubeconfig(json.loads(run.stdout)) if run.returncode == 0 else ""
 
-    def occupy(self) -> None:
-        """Nothing: the state holds the cluster itself."""
-
     def find(self, state: StackState) -> Place | None:
         """The stack's cluster; None where nothing was ever made."""
         if not state.exists():
@@ -139,22 +128,6 @@ class Eks:
         if state.holds("aws"):
             require_credentials()
         return EksPlace(self._session, self._stored())
-
-    def absent(self) -> str:
-        """Said of a stack that was never deployed."""
-        return f"{self._session.fleet} is not up. `make up STACK={self._session.stack}` deploys it."
-
-    def forsake(self, state: StackState) -> str:
-        """A stack in AWS is never forgotten: what it made would go on costing money."""
-        raise UserFacingError(
-            f"{self._session.fleet} has {len(state.resources())} resources in AWS, which are not given up.", LOG_IN
-        )
-
-    def prepare_images(self, place: Place) -> None:
-        """The base of the images, where they are built."""
-        del place
-        if builds_images(self._settings):
-            ensure_base_image(say)
 
     def engine(self, purpose: Purpose, state: Path | None = None) -> PulumiCli:
         """Without credentials stand-ins preview; with them the official plugins do everything."""

@@ -1,5 +1,6 @@
 """The doorbell on ElastiCache: a Redis that keeps nothing, encrypted, behind TLS and a password."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
@@ -7,12 +8,22 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
 
+from agent_fleet.aws.client_group import declare_client_group
 from agent_fleet.aws.resource_tags import tags
 
 PORT = 6379
 ENGINE_VERSION = "7.1"
 _PARAMETERS = "default.redis7"
 _LONGEST_NAME = 40
+_DIGEST_DIGITS = 8
+
+
+def _short(name: str) -> str:
+    """The name as ElastiCache takes it. Two long ones that only end otherwise stay two."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_DIGITS]
+    return f"{name[: _LONGEST_NAME - _DIGEST_DIGITS - 1].rstrip('-')}-{digest}"
 
 
 class CacheClusterArgs(TypedDict):
@@ -52,28 +63,22 @@ class CacheCluster(pulumi.ComponentResource):
         own_tags = tags(args["fleet"], "doorbell", args.get("owner"), name=name)
         # Of letters and digits: ElastiCache takes few other signs, and a URL none of those.
         password = random.RandomPassword(f"{name}-password", length=64, special=False, opts=options)
-        group = aws.ec2.SecurityGroup(
-            name, description="Redis from its clients", vpc_id=args["vpc_id"], tags=own_tags, opts=options
+        group = declare_client_group(
+            name,
+            service="Redis",
+            port=PORT,
+            vpc_id=args["vpc_id"],
+            client_security_group_ids=args["client_security_group_ids"],
+            own_tags=own_tags,
+            options=options,
         )
-        for number, client in enumerate(args["client_security_group_ids"]):
-            aws.vpc.SecurityGroupIngressRule(
-                f"{name}-{number}",
-                security_group_id=group.id,
-                description="Redis from its clients",
-                ip_protocol="tcp",
-                from_port=PORT,
-                to_port=PORT,
-                referenced_security_group_id=client,
-                tags=own_tags,
-                opts=options,
-            )
         subnets = aws.elasticache.SubnetGroup(
             name, name=name, subnet_ids=args["subnet_ids"], tags=own_tags, opts=options
         )
         replicated = args["replicas"] > 0
         cluster = aws.elasticache.ReplicationGroup(
             name,
-            replication_group_id=name[:_LONGEST_NAME].rstrip("-"),
+            replication_group_id=_short(name),
             description=f"Doorbell of {name}",
             engine="redis",
             engine_version=ENGINE_VERSION,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_random as random
 
+from agent_fleet.aws.client_group import declare_client_group
 from agent_fleet.aws.database_instance import declare_instance
 from agent_fleet.aws.resource_tags import tags
 
@@ -73,21 +73,15 @@ class ManagedDatabase(pulumi.ComponentResource):
         own_tags = tags(args["fleet"], "database", args.get("owner"), name=name)
         # Renaming this resource changes the password: pods that have the old one fail until they are rolled.
         password = random.RandomPassword(f"{name}-password", length=40, special=False, opts=options)
-        group = aws.ec2.SecurityGroup(
-            name, description="PostgreSQL from its clients", vpc_id=args["vpc_id"], tags=own_tags, opts=options
+        group = declare_client_group(
+            name,
+            service="PostgreSQL",
+            port=PORT,
+            vpc_id=args["vpc_id"],
+            client_security_group_ids=args["client_security_group_ids"],
+            own_tags=own_tags,
+            options=options,
         )
-        for number, client in enumerate(args["client_security_group_ids"]):
-            aws.vpc.SecurityGroupIngressRule(
-                f"{name}-{number}",
-                security_group_id=group.id,
-                description="PostgreSQL from its clients",
-                ip_protocol="tcp",
-                from_port=PORT,
-                to_port=PORT,
-                referenced_security_group_id=client,
-                tags=own_tags,
-                opts=options,
-            )
         database = declare_instance(
             name,
             engine_version=args["engine_version"],
