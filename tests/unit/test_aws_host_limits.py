@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from agent_fleet import CacheCluster
+from agent_fleet.aws.cache_cluster import CacheClusterArgs
 from agent_fleet.aws.subnets import plan_subnets
 from queue_fleet import changed, images
+from recording import record
 from stack_settings import read
 from test_host_stack import merged
 from test_program import stack_settings
@@ -102,3 +105,24 @@ def test_a_third_zone_leaves_the_subnets_of_two_where_they_are() -> None:
     assert three.public[:2] == two.public
     four, six = plan_subnets("10.40.0.0/16", 4), plan_subnets("10.40.0.0/16", 6)
     assert (six.private[:4], six.public[:4]) == (four.private, four.public)
+
+
+def test_caches_of_stacks_with_long_names_are_two(preview: bool) -> None:
+    """The second stack would be refused a name that the first one has, as both were cut to the same."""
+    names: set[str] = set()
+    for stack in ("a" * 30 + "-eu", "a" * 30 + "-us", "short"):
+        args: CacheClusterArgs = {
+            "fleet": stack,
+            "vpc_id": "vpc-1",
+            "subnet_ids": ["subnet-1"],
+            "client_security_group_ids": [],
+            "node_type": "cache.t4g.small",
+            "replicas": 0,
+        }
+        name = f"agent-fleet-{stack}-doorbell"
+        found = record(lambda name=name, args=args: CacheCluster(name, args).url, preview=preview)
+        (made,) = found.of_type("aws:elasticache/replicationGroup:ReplicationGroup")
+        names.add(made.inputs["replicationGroupId"])
+    assert len(names) == 3
+    assert "agent-fleet-short-doorbell" in names
+    assert all(len(each) <= 40 and not each.endswith("-") for each in names)
