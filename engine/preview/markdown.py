@@ -10,6 +10,7 @@ from engine.preview.terminal import not_mandatory, printable, short
 
 MOST_CHARACTERS = 60_000
 """Of one comment; GitHub takes 65,536."""
+_LEAST_OF_A_SECTION = 4_000
 _MOST_MESSAGE = 600
 _MOST_PROPERTIES = 12
 _HEADLINES = {Verdict.CLEAN: "nothing to change", Verdict.CHANGED: "changes", Verdict.VIOLATED: "violated"}
@@ -158,11 +159,12 @@ def _section(title: str, lines: Sequence[str], *, opened: bool = False, length: 
 
 
 def _fitted(head: str, sections: Sequence[_Section], tail: str) -> str:
-    """Everything where it fits; else each section gets what those before it, which matter more, leave."""
+    """Everything where it fits; else the first sections, which matter most, leave the later ones a little."""
     room = MOST_CHARACTERS - len(head) - len(tail) - 1
+    least = [min(len(section.text(room)), _LEAST_OF_A_SECTION) for section in sections]
     parts: list[str] = []
-    for section in sections:
-        text = section.text(room)
+    for number, section in enumerate(sections):
+        text = section.text(room - sum(least[number + 1 :]))
         room -= len(text)
         parts.append(text)
     return f"{head}\n{''.join(parts)}{tail}"

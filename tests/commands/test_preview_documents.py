@@ -176,6 +176,7 @@ def test_a_comment_is_never_longer_than_allowed_and_keeps_what_matters_most() ->
     assert text.count("<details") == text.count("</details>")
     assert all(f"Queue broken&#45;{number}" in text or f"Queue broken-{number}" in text for number in range(20))
     assert re.search(r"- and \d+ more: preview\.json has them all", text)
+    assert "<summary>Not judged before the update, and listed (1)</summary>" in text
     flood = result([change("one")], [finding(f"q{number}", detail="x" * 5_000) for number in range(500)])
     assert len(markdown(flood)) <= MOST_CHARACTERS
 
