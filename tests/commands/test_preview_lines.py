@@ -18,10 +18,10 @@ def step(event: str, operation: str, *, planning: bool = False) -> dict[str, Any
     return {event: {"metadata": metadata, **({"planning": True} if planning else {})}}
 
 
-def told(events: list[dict[str, Any]], **kind: bool) -> list[str]:
+def told(events: list[dict[str, Any]], *, preview: bool = False, look: bool = False) -> list[str]:
     """What a person sees of them."""
     lines: list[str] = []
-    show = Presentation(lines.append, **kind)
+    show = Presentation(lines.append, preview=preview, look=look)
     for event in events:
         show.event(event)
     return [" ".join(line.split()) for line in lines]
