@@ -5,7 +5,7 @@ import string
 from typing import Any
 
 import pytest
-from queue_fleet import API, TEMPLATE, WORKERS, changed, deployed, files, policy
+from queue_fleet import API, SPOT, TEMPLATE, WORKERS, changed, deployed, files, policy
 from recording import FLEET
 from stack_settings import read
 from test_host_stack import declared
@@ -45,3 +45,15 @@ def test_the_domains_that_jobs_may_reach_fit_into_what_a_host_is_told(preview: b
     assert deployed(preview, sandbox=domains(255)).of_type(TEMPLATE)
     with pytest.raises(SettingsError, match="name fewer"):
         read(changed(sandbox=domains(270)))
+
+
+def test_each_hosts_lines_are_in_a_stream_of_its_own(preview: bool) -> None:
+    """Of fifty hosts one fails, and nobody could say which."""
+    if preview:
+        return
+    found = deployed(preview)
+    for template, program in ((API, f"{FLEET}-api"), (SPOT, f"{FLEET}-worker")):
+        unit = files(found.one(TEMPLATE, template))[f"/etc/systemd/system/{program}.service"]
+        # systemd's own word for the host's name: with two signs it would be a text like any other.
+        assert f"awslogs-stream={program}/%H " in unit
+        assert "%%H" not in unit

@@ -16,6 +16,9 @@ HOST_NETWORK = "host"
 START_SECONDS = 300
 """How long a program may take to become healthy: the database may have to recover first."""
 _STOP_MARGIN_SECONDS = 15
+_STREAM = "awslogs-stream"
+_HOST_NAME = "%H"
+"""As systemd writes it in a unit."""
 _RESTART_SECONDS = 5
 
 
@@ -113,7 +116,7 @@ def _options(workload: Workload, fleet: str, region: str, log_group: str | None)
         *((("--env-file", f"{SECRETS}/{workload.name}.env"),) if workload.secret_environment else ()),
         *(_mounted(workload, mount) for mount in workload.mounts),
     ]
-    words = [" ".join(_quoted(word) for word in pair) for pair in pairs]
+    words = [" ".join(_host_named(word) for word in pair) for pair in pairs]
     return [*words, " ".join(_quoted(word) for word in (str(workload.image), *workload.command))]
 
 
@@ -137,7 +140,8 @@ def _logging(workload: Workload, region: str, log_group: str | None) -> list[tup
     options = {
         "awslogs-region": region,
         "awslogs-group": log_group,
-        "awslogs-stream": workload.name,
+        # Hosts of a group are alike: in one stream for all of them, nobody could tell whose a line is.
+        _STREAM: f"{workload.name}/{_HOST_NAME}",
         # A program must neither wait for CloudWatch nor fail to start without it.
         "mode": "non-blocking",
         "max-buffer-size": "4m",
@@ -169,6 +173,12 @@ def _plain_variables(workload: Workload) -> str:
 
 def _texts(variables: Mapping[str, object]) -> Mapping[str, str]:
     return {name: str(value) for name, value in variables.items()}
+
+
+def _host_named(word: str) -> str:
+    """The word as systemd reads it, where one option has the host's name in it."""
+    quoted = _quoted(word)
+    return quoted.replace(_HOST_NAME.replace("%", "%%"), _HOST_NAME) if word.startswith(_STREAM) else quoted
 
 
 def _quoted(word: str) -> str:
