@@ -175,8 +175,6 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         rule = verdict.rule
         if not isinstance(verdict, NotJudged):
             level = self._level(rule.id)
-            # The engine's word for a rule that may change resources; this pack changes none.
-            level = messages.MANDATORY if level == messages.REMEDIATE else level
             text = f"{verdict.message}. {rule.fix}"
             return self._diagnostic(rule.id, rule.title, text, verdict.urn, level, _SEVERITIES[rule.severity])
         unlisted = [
@@ -201,6 +199,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         level: Any,
         severity: Any = messages.POLICY_SEVERITY_UNSPECIFIED,
     ) -> Any:
+        # The engine's word for a rule that may change resources, which it takes for advice; this pack changes none.
+        level = messages.MANDATORY if level == messages.REMEDIATE else level
         return messages.AnalyzeDiagnostic(
             policyName=name,
             policyPackName=PACK,

@@ -119,7 +119,8 @@ def _declared_public(resource: Resource, options: Options) -> Truth:
 def _user_data(data: Value) -> Findings:
     held = secrets_in(data.text or "")
     message = f"user data seems to hold {' and '.join(held)}" if held else "user data was made from a secret"
-    truth = data.fits(lambda _: not held and not data.secret, missing=True)
+    # Text, or nobody knows what it holds: an asset is read by the provider alone.
+    truth = data.fits(lambda _: data.text is not None and not held and not data.secret, missing=True)
     yield require(truth, data, f"{message}; everybody who may describe instances reads it")
 
 

@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent_fleet_policies.truth import NO, YES, Truth, decided, some, undecided
+from agent_fleet_policies.truth import NO, YES, Truth, decided, every, some, undecided
 from agent_fleet_policies.value import Value
 
 # Conditions that say whose request it is, so that a principal `*` is not everybody.
@@ -21,7 +21,10 @@ _NARROWING = (
     "elasticfilesystem:accessedviamounttarget",
     "kms:calleraccount",
 )
-_EVERYTHING = "*"
+_ELEMENTS = frozenset(
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
+_WILD = frozenset("*?")
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,25 @@ class Statement:
         """Whether it holds for any resource, or for all but some."""
         return some(each.fits(unbounded) for each in self.value["Resource"].items()) | self.value["NotResource"].given()
 
-    def anybody(self) -> Truth:
-        """Whether it is about any principal, without a condition that says whose request it may be."""
+    def about_all(self) -> Truth:
+        """Whether it is about any principal."""
         principal = self.value["Principal"]
         named = [each for _, inner in principal.entries() for each in inner.items()] or principal.items()
-        wild = some(each.one_of(_EVERYTHING) for each in named) | self.value["NotPrincipal"].given()
-        return wild & ~self.condition(lambda key: key in _NARROWING, lambda _: YES)
+        return some(each.fits(wildcard) for each in named)
+
+    def anybody(self) -> Truth:
+        """Whether it is about any principal, without a condition that says whose request it may be."""
+        wild = self.about_all() | self.value["NotPrincipal"].given()
+        return wild & ~self.condition(lambda key: key in _NARROWING, names)
 
     def condition(self, about: Callable[[str], bool], holds: Callable[[Value], Truth]) -> Truth:
-        """Whether it has a condition about a key (in lower case) for which this holds."""
+        """Whether it asks of a key (in lower case) that it has a value for which this holds.
+
+        What asks that a value is *not* something, or nothing where the key is missing, asks nothing of most requests.
+        """
         found = NO
         for operator, keys in self.value["Condition"].entries():
-            if operator.lower().startswith("null"):
+            if _asks_nothing(operator.lower()):
                 continue
             for key, wanted in keys.entries():
                 if keys.unknown:
@@ -78,14 +88,49 @@ def statements(value: Value) -> list[Statement]:
 
 
 def readable(value: Value) -> Truth:
-    """Whether a document that is there can be read at all."""
-    return decided(not value.document().broken)
+    """Whether a document that is there is one: AWS reads no other elements than these, and no rule does."""
+    document = value.document()
+    if document.unknown or document.missing:
+        return YES
+    found = document["Statement"]
+    whole = [name for each in found.items() for name, _ in each.entries() if name != "*"]
+    effects = [each["Effect"] for each in found.items() if not each.unknown]
+    right = all(each.unknown or each.text in ("Allow", "Deny") for each in effects)
+    return decided(not document.broken and not found.missing and _ELEMENTS.issuperset(whole) and right)
+
+
+def wildcard(text: object) -> bool:
+    """Whether a text is nothing but wildcards."""
+    return bool(text) and _WILD.issuperset(str(text))
+
+
+def everything(resource: object) -> bool:
+    """Whether an ARN leaves open whose and which it is: wildcards, or nothing else after its service."""
+    prefix, *fields = str(resource).split(":")
+    return all(not each or wildcard(each) for each in (fields[2:] if prefix == "arn" else (prefix, *fields)))
 
 
 def unbounded(resource: object) -> bool:
-    """Whether a resource's ARN leaves out which one: `*`, or `*` for its name."""
+    """Whether a resource's ARN leaves out which one: everything, or wildcards for its name."""
     text = str(resource)
-    return text == _EVERYTHING or (text.count(":") >= 5 and text.rsplit(":", 1)[1].rsplit("/", 1)[-1] == _EVERYTHING)
+    last = text.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+    return everything(text) or wildcard(last) or (text.count(":") < 5 and text.endswith("*"))
+
+
+def names(wanted: Value) -> Truth:
+    """Whether a condition's values name something, and not anything."""
+    return wanted.given() & every(~each.fits(_anything) for each in wanted.items())
+
+
+def _anything(value: object) -> bool:
+    text = str(value)
+    # A repository's owner is what a subject of GitHub's has to name.
+    owner = text.split(":")[1] if text.startswith("repo:") else ""
+    return everything(text) or (text.startswith("repo:") and wildcard(owner.partition("/")[0] or "*"))
+
+
+def _asks_nothing(operator: str) -> bool:
+    return operator.startswith(("null", "forallvalues:")) or "not" in operator or operator.endswith("ifexists")
 
 
 def grants(action: Value, wanted: str) -> Truth:
@@ -94,8 +139,15 @@ def grants(action: Value, wanted: str) -> Truth:
 
 
 def denies_plain_transport(value: Value) -> Truth:
-    """Whether a document denies everybody who does not come over TLS."""
+    """Whether a document denies everybody who does not come over TLS to mount the file system at all."""
     return some(
-        each.denies & each.condition(lambda key: key == "aws:securetransport", lambda wanted: ~wanted.on(default=True))
+        each.denies
+        & each.about_all()
+        & some(grants(action, "elasticfilesystem:ClientMount") for action in each.actions)
+        & each.condition(lambda key: key == "aws:securetransport", _off)
         for each in statements(value)
     )
+
+
+def _off(wanted: Value) -> Truth:
+    return wanted.given() & every(~each.on(default=True) for each in wanted.items())

@@ -3,7 +3,7 @@
 import fnmatch
 
 from agent_fleet_policies import iam_actions
-from agent_fleet_policies.documents import Statement, grants, readable, statements
+from agent_fleet_policies.documents import Statement, everything, grants, names, readable, statements
 from agent_fleet_policies.resource import Resource
 from agent_fleet_policies.rule import Finding, Findings, Option, Options, Severity, require, resource_rule
 from agent_fleet_policies.truth import NO, Truth, every, some
@@ -33,7 +33,7 @@ def _documents(resource: Resource) -> list[Value]:
 
 
 def _no_wildcard_action(statement: Statement) -> Truth:
-    wild = some(action.one_of("*", "*:*") for action in statement.actions) | statement.value["NotAction"].given()
+    wild = some(action.fits(everything) for action in statement.actions) | statement.value["NotAction"].given()
     return ~(statement.allows & wild)
 
 
@@ -51,7 +51,7 @@ def no_wildcard_action(policy: Resource, options: Options) -> Findings:
     """No `*`, and no list of what is left out."""
     del options
     for document in _documents(policy):
-        yield require(readable(document), document, "a policy has to be a JSON document")
+        yield require(readable(document), document, "a policy has to be a JSON document of IAM's elements")
         wanted = every(_no_wildcard_action(each) for each in statements(document))
         yield require(wanted, document, "it allows every action")
 
@@ -72,22 +72,17 @@ def no_wildcard_resource(policy: Resource, options: Options) -> Findings:
     let_through = (*iam_actions.NOT_NARROWABLE, *options["actions"])
     for document in _documents(policy):
         for statement in statements(document):
-            everything = some(each.one_of("*") for each in statement.value["Resource"].items())
-            everything |= statement.value["NotResource"].given()
-            tagged = statement.condition(_by_tag, _names)
+            every_one = some(each.fits(everything) for each in statement.value["Resource"].items())
+            every_one |= statement.value["NotResource"].given()
+            tagged = statement.condition(_by_tag, names)
             for action in statement.actions:
                 narrow = action.fits(lambda text: any(_covered(str(text), each) for each in let_through))
                 message = f"{action.shown()} is allowed on every resource; name them"
-                yield Finding(~(statement.allows & everything) | narrow | tagged, message)
+                yield Finding(~(statement.allows & every_one) | narrow | tagged, message)
 
 
 def _by_tag(key: str) -> bool:
     return key.startswith("aws:requesttag/") or "resourcetag/" in key or key == "kms:viaservice"
-
-
-def _names(wanted: Value) -> Truth:
-    """Whether a condition asks for something, and not for anything."""
-    return wanted.given() & every(~each.one_of("*", "repo:*") for each in wanted.items())
 
 
 def _covered(action: str, listed: str) -> bool:
@@ -122,20 +117,22 @@ def no_escalation(policy: Resource, options: Options) -> Findings:
     "iam-federated-trust",
     Severity.CRITICAL,
     ROLE,
-    title="Federated trust names subject and audience",
-    reason="Without a subject, every repository of the same CI provider could take the role.",
-    fix="Conditions on the provider's :sub and :aud.",
+    title="Trust names who is trusted, and federated trust its subject and audience",
+    reason="Anybody with an account, or every repository of the same CI provider, could take the role.",
+    fix="A principal by name; for a federated one conditions on the provider's :sub and :aud.",
     source="AWS IAM best practices, OIDC federation",
 )
 def federated_trust(role: Resource, options: Options) -> Findings:
-    """Both conditions, and not for any subject."""
+    """Nobody is meant by a wildcard; of federated ones both conditions, and not for any subject."""
     del options
     trust = role["assumeRolePolicy"]
-    yield require(readable(trust), trust, "a trust policy has to be a JSON document")
+    yield require(readable(trust), trust, "a trust policy has to be a JSON document of IAM's elements")
     for statement in statements(trust):
-        federated = statement.allows & some(grants(action, WEB_IDENTITY) for action in statement.actions)
+        yield require(~(statement.allows & statement.anybody()), trust, "it trusts anybody")
+        taken = some(grants(action, WEB_IDENTITY) for action in statement.actions)
+        federated = statement.allows & (taken | statement.value["NotAction"].given())
         for suffix in ("sub", "aud"):
-            named = statement.condition(lambda key, suffix=suffix: key.endswith(f":{suffix}"), _names)
+            named = statement.condition(lambda key, suffix=suffix: key.endswith(f":{suffix}"), names)
             yield require(~federated | named, trust, f"a condition on the provider's :{suffix} is missing")
 
 

@@ -8,6 +8,7 @@ from agent_fleet_policies.pods import WORKLOADS, env_values, pods_of
 from agent_fleet_policies.resource import Resource, labelled
 from agent_fleet_policies.rule import Findings, Option, Options, Severity, require, resource_rule
 from agent_fleet_policies.truth import some
+from agent_fleet_policies.user_data import tokens_in
 from agent_fleet_policies.value import Value
 
 _DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}$")
@@ -54,10 +55,14 @@ def image_digest(workload: Resource, options: Options) -> Findings:
         image = container["image"]
         yield require(image.fits(lambda text: _DIGEST.match(str(text)) is not None), image, "name@sha256:... is wanted")
         if allowed:
-            listed = image.fits(
-                lambda text: any(fnmatch.fnmatchcase(str(text), f"{each.rstrip('*')}*") for each in allowed)
-            )
+            listed = image.fits(lambda text: any(_comes_from(str(text), each) for each in allowed))
             yield require(listed, image, f"allowed are {', '.join(allowed)}")
+
+
+def _comes_from(image: str, allowed: str) -> bool:
+    """Without a `*` or `/` at its end it is a whole name: `registry.example.com` is not registry.example.com.evil."""
+    ends = ("*",) if allowed.endswith(("*", "/")) else ("/*", ":*", "@*")
+    return any(fnmatch.fnmatchcase(image, f"{allowed.rstrip('*')}{end}") for end in ends)
 
 
 @resource_rule(
@@ -167,7 +172,7 @@ def environment_and_probes(workload: Resource, options: Options) -> Findings:
 
 
 def _harmless(text: object, value: Value) -> bool:
-    return not value.secret and _URL_PASSWORD.search(str(text)) is None
+    return not value.secret and _URL_PASSWORD.search(str(text)) is None and not tokens_in(str(text))
 
 
 @resource_rule(

@@ -1,6 +1,6 @@
 """Rules for queues, caches, keys and logs."""
 
-from agent_fleet_policies.documents import readable, statements
+from agent_fleet_policies.documents import readable, statements, wildcard
 from agent_fleet_policies.resource import Resource, Stack
 from agent_fleet_policies.rule import (
     Findings,
@@ -23,6 +23,8 @@ CACHE_CLUSTER = "aws:elasticache/cluster:Cluster"
 SERVERLESS_CACHE = "aws:elasticache/serverlessCache:ServerlessCache"
 KEY = "aws:kms/key:Key"
 KEY_POLICY = "aws:kms/keyPolicy:KeyPolicy"
+REPLICA_KEY = "aws:kms/replicaKey:ReplicaKey"
+EXTERNAL_KEY = "aws:kms/externalKey:ExternalKey"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 
 
@@ -61,12 +63,17 @@ def dead_letters(stack: Stack, options: Options) -> Findings:
     queues, policies, allows = stack.of(QUEUE), stack.of(REDRIVE_POLICY), stack.of(REDRIVE_ALLOW)
     sources = [*queues, *policies]
     for queue in queues:
-        beside = some(stack.refers(each, "queueUrl", queue, "url", "id") for each in policies)
+        beside = some(stack.refers(each, "queueUrl", queue, "url", "id") & _named(each) for each in policies)
         target = some(_aims_at(each, queue) for each in sources if each is not queue)
         allowed = some(stack.refers(each, "queueUrl", queue, "url", "id") for each in allows)
         is_one = queue["redriveAllowPolicy"].given() | allowed | target
-        found = queue["redrivePolicy"].given() | beside | is_one
+        found = _named(queue) | beside | is_one
         yield require_of(queue, found, "messages that nobody can handle go nowhere")
+
+
+def _named(source: Resource) -> Truth:
+    """Whether its policy names a dead-letter queue at all."""
+    return source["redrivePolicy"].document()["deadLetterTargetArn"].given()
 
 
 def _aims_at(source: Resource, queue: Resource) -> Truth:
@@ -100,11 +107,16 @@ def queue_policy(queue: Resource, options: Options) -> Findings:
     """No `*` among principals or actions of what is allowed."""
     del options
     document = queue["policy"]
-    yield require(readable(document), document, "a policy has to be a JSON document")
+    yield require(readable(document), document, "a policy has to be a JSON document of IAM's elements")
     for each in statements(document):
         yield require(~(each.allows & each.anybody()), document, "it allows anybody")
-        broad = some(action.one_of("*", "sqs:*", "SQS:*") for action in each.actions) | each.value["NotAction"].given()
+        broad = some(action.fits(_every_action) for action in each.actions) | each.value["NotAction"].given()
         yield require(~(each.allows & broad), document, "it allows every action")
+
+
+def _every_action(action: object) -> bool:
+    service, _, name = str(action).lower().partition(":")
+    return (service == "sqs" or wildcard(service)) and (not name or wildcard(name))
 
 
 @resource_rule(
@@ -148,6 +160,8 @@ def elasticache(cache: Resource, options: Options) -> Findings:
     Severity.HIGH,
     KEY,
     KEY_POLICY,
+    REPLICA_KEY,
+    EXTERNAL_KEY,
     title="Keys rotate, and are not for everybody",
     reason="A key for everybody encrypts nothing; one that never rotates ages with every use.",
     fix="enableKeyRotation true; principals by name in the policy.",
@@ -162,7 +176,7 @@ def kms(key: Resource, options: Options) -> Findings:
         rotation = key["enableKeyRotation"]
         yield require(~symmetric | imported | rotation.on(), rotation, "the key has to rotate")
     document = key["policy"]
-    yield require(readable(document), document, "a policy has to be a JSON document")
+    yield require(readable(document), document, "a policy has to be a JSON document of IAM's elements")
     yield require(
         every(~(each.allows & each.anybody()) for each in statements(document)), document, "it allows anybody"
     )

@@ -68,7 +68,7 @@ def _both(context: Value) -> Iterator[Finding]:
     seccomp = context["seccompProfile.type"]
     yield require(seccomp.one_of(*_SECCOMP, missing=True), seccomp, f"{' or '.join(_SECCOMP)} is wanted")
     user = context["runAsUser"]
-    yield require(user.fits(lambda _: user.number != 0, missing=True), user, "must not be root")
+    yield require(user.fits(lambda _: user.number not in (0, None), missing=True), user, "must not be root")
 
 
 def _container(container: Value, pod: Value) -> Iterator[Finding]:

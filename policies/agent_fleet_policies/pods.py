@@ -11,9 +11,10 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 STATEFUL_SET = "kubernetes:apps/v1:StatefulSet"
 DAEMON_SET = "kubernetes:apps/v1:DaemonSet"
 REPLICA_SET = "kubernetes:apps/v1:ReplicaSet"
+REPLICATION_CONTROLLER = "kubernetes:core/v1:ReplicationController"
 JOB = "kubernetes:batch/v1:Job"
 CRON_JOB = "kubernetes:batch/v1:CronJob"
-LASTING = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, REPLICA_SET)
+LASTING = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, REPLICA_SET, REPLICATION_CONTROLLER)
 WORKLOADS = (POD, *LASTING, JOB, CRON_JOB)
 _TEMPLATES = {
     **{kind(each): "spec.template" for each in (*LASTING, JOB)},

@@ -158,7 +158,7 @@ def no_public_policy(policy: Resource, options: Options) -> Findings:
     """No `*` among those who are allowed something."""
     del options
     document = policy["policy"]
-    yield require(readable(document), document, "a policy has to be a JSON document")
+    yield require(readable(document), document, "a policy has to be a JSON document of IAM's elements")
     yield require(
         every(~(each.allows & each.anybody()) for each in statements(document)), document, "it allows anybody"
     )

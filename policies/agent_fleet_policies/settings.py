@@ -10,6 +10,8 @@ from typing import Any, cast
 from agent_fleet_policies.rule import Rule
 
 _REASON_LENGTH = 10
+_NO_RESOURCE = "urn:pulumi:\0::\0::\0::\0"
+"""No exception that names anything covers it."""
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -91,6 +93,9 @@ def unjudged(given: Mapping[str, Any], rule: str) -> list[Unjudged]:
     found: list[Unjudged] = []
     for i, each in enumerate(_list(rule, given, "allowed")):
         fields = _fields(f"{rule}.allowed[{i}]", each, ("rule", "type", "path", "reason"))
+        for name in ("rule", "type", "path"):
+            if not fields[name].strip("*?"):
+                raise SettingsError(f"{rule}.allowed[{i}].{name}: given {fields[name]!r}; name one, not all of them")
         found.append(Unjudged(**fields))
     return found
 
@@ -134,6 +139,6 @@ def _waiver(field: str, given: Any) -> Waiver:
         expires = date.fromisoformat(fields["expires"])
     except ValueError:
         raise SettingsError(f"{field}.expires: given {fields['expires']!r}; a day as 2027-01-31 is wanted") from None
-    if not fields["resource"].strip("*?"):
+    if any(fnmatch.fnmatchcase(each, fields["resource"]) for each in (_NO_RESOURCE, "")):
         raise SettingsError(f"{field}.resource: given {fields['resource']!r}; name a resource, not all of them")
     return Waiver(fields["resource"], fields["reason"], expires)

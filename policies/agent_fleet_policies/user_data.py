@@ -8,6 +8,9 @@ import zlib
 # As far as a bomb of zeros may unfold: user data is 16 KB at most.
 _LARGEST = 1 << 20
 _GZIP = b"\x1f\x8b"
+_DEEPEST = 3
+_ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
+_ALONE = ("an access key's id", "a private key", "a GitHub token")
 _PATTERNS = {
     "an access key's id": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     "a private key": re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----"),
@@ -22,19 +25,42 @@ _PATTERNS = {
 
 def secrets_in(text: str) -> list[str]:
     """What secrets user data seems to hold, by kind; it may be plain, base64, or base64 of gzip."""
-    readable = "\n".join(_readings(text))
+    try:
+        readable = "\n".join(_readings(text))
+    except OverflowError:
+        return ["more than can be read"]
     return [name for name, pattern in _PATTERNS.items() if pattern.search(readable)]
 
 
-def _readings(text: str) -> list[str]:
+def tokens_in(text: str) -> list[str]:
+    """What in a text is a secret whatever stands before it, by kind."""
+    return [name for name in _ALONE if _PATTERNS[name].search(text)]
+
+
+def _readings(text: str, depth: int = 0) -> list[str]:
+    """The text, and what is encoded in it: all of it, or files in it (cloud-init's `write_files`)."""
     found = [text]
-    try:
-        content = base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
+    if depth == _DEEPEST:
         return found
-    if content.startswith(_GZIP):
+    whole = "".join(text.split())
+    for part in {whole, *_ENCODED.findall(text)}:
         try:
-            content = zlib.decompressobj(wbits=31).decompress(content, _LARGEST)
-        except zlib.error:
-            return found
-    return [*found, content.decode("utf-8", errors="replace")]
+            content = base64.b64decode(part, validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        found += _readings(_unpacked(content).decode("utf-8", errors="replace"), depth + 1)
+    return found
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Raises OverflowError for a bomb, behind which anything could stand."""
+    if not content.startswith(_GZIP):
+        return content
+    packed = zlib.decompressobj(wbits=31)
+    try:
+        found = packed.decompress(content, _LARGEST)
+    except zlib.error:
+        return content
+    if packed.unconsumed_tail:
+        raise OverflowError
+    return found

@@ -24,6 +24,7 @@ MISSING: Final = _Mark("missing")
 BROKEN: Final = _Mark("unreadable")
 """Text that should be a document and is none."""
 _SHOWN = 60
+_ON = ("true", "t", "1", "1.0")
 
 
 class Secret:
@@ -88,13 +89,14 @@ class Value:
                 yield name, self.key(name)
 
     def document(self) -> "Value":
-        """What JSON text holds; a document that is none is `broken`."""
+        """What JSON text holds. What is no object, or has a name twice (AWS may take the other), is `broken`."""
         if not isinstance(self._raw, str):
             return self
         try:
-            return Value(json.loads(self._raw), self.path, secret=self._secret)
+            found = json.loads(self._raw, object_pairs_hook=_once)
         except ValueError:
             return Value(BROKEN, self.path)
+        return Value(found if isinstance(found, dict) else BROKEN, self.path, secret=self._secret)
 
     @property
     def unknown(self) -> bool:
@@ -144,8 +146,8 @@ class Value:
         return self.fits(lambda value: value in allowed, missing=missing)
 
     def on(self, *, default: bool = False) -> Truth:
-        """Whether a switch is on: true, or the text `true` that some properties take."""
-        return self.fits(lambda value: value is True or str(value).lower() == "true", missing=default)
+        """Whether a switch is on: true, or a text that providers read as that (Go's strconv.ParseBool)."""
+        return self.fits(lambda value: value is True or str(value).lower() in _ON, missing=default)
 
     def given(self) -> Truth:
         """Whether something is set that is not empty."""
@@ -168,6 +170,13 @@ class Value:
             return "a list" if isinstance(self._raw, list) else "a block"
         text = json.dumps(self._raw)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _holds_secret(raw: Any) -> bool:

@@ -47,10 +47,7 @@ _PLACES: dict[str, tuple[str, dict[str, Any]]] = {
         "spec/jobTemplate/spec/template/spec",
         {"metadata": _METADATA, "spec": {"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": _TEMPLATE}}}},
     ),
-    **{
-        each: ("spec/template/spec", {"metadata": _METADATA, "spec": {"template": _TEMPLATE}})
-        for each in (pods.DEPLOYMENT, pods.STATEFUL_SET, pods.DAEMON_SET, pods.REPLICA_SET)
-    },
+    **{each: ("spec/template/spec", {"metadata": _METADATA, "spec": {"template": _TEMPLATE}}) for each in pods.LASTING},
 }
 
 
