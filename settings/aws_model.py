@@ -28,7 +28,9 @@ ProgramUri = Annotated[
 ]
 InstanceType = Annotated[str, text(r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$", "an EC2 instance type, such as m7i.large")]
 DatabaseClass = Annotated[str, text(r"^db\.[a-z0-9]+\.[a-z0-9]+$", "an RDS instance class, such as db.m7g.large")]
-PostgresVersion = Annotated[str, text(r"^1[0-9](\.[0-9]+)?$", 'a version of PostgreSQL in quotes, such as "17"')]
+PostgresVersion = Annotated[
+    str, text(r"^1[5-9](\.[0-9]+)?$", 'a version of PostgreSQL from 15 on, in quotes, such as "17"')
+]
 InstanceTypes = Annotated[tuple[InstanceType, ...], AfterValidator(distinct)]
 
 

@@ -44,6 +44,7 @@ def problems(given: Mapping[str, Any], stack: str = "test") -> list[str]:
         ({"aws": {"cidr": "127.0.0.0/16"}}, "aws.cidr", "10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"),
         ({"aws": {"cidr": "169.254.0.0/16"}}, "aws.cidr", "is not private"),
         ({"aws": {"nat": "none"}}, "images.digests.runtime", "no registry but ECR in eu-west-1"),
+        ({"aws": {"database": {"engine_version": "14"}}}, "aws.database.engine_version", "from 15 on"),
     ],
 )
 def test_queue_hosts_that_could_not_be_or_would_do_nothing_are_refused(
