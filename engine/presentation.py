@@ -55,10 +55,17 @@ class Presentation:
     """Takes the engine's events; reports through `report` what a person wants to see."""
 
     def __init__(
-        self, report: Report, *, preview: bool = False, look: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        report: Report,
+        *,
+        preview: bool = False,
+        look: bool = False,
+        listed: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`preview` words the lines as plans, `look` as what was found."""
+        """`preview` words the lines as plans, `look` as what was found; not `listed`, resources have none."""
         self._report = report
+        self._listed = listed
         self._preview = preview
         self._words = _FOUND if look else _PLANNED if preview else _DONE
         self._clock = clock
@@ -94,7 +101,7 @@ class Presentation:
     def _done(self, metadata: Mapping[str, Any]) -> None:
         _, since = self._running.pop(metadata["urn"], ("", self._clock()))
         words = self._words.get(metadata["op"])
-        if words is None or not is_real(metadata):
+        if words is None or not is_real(metadata) or not self._listed:
             return
         taken = self._clock() - since
         duration = f" ({taken:.1f} s)" if taken >= 0.5 and self._words is _DONE else ""

@@ -144,14 +144,16 @@ class Session:
         troubles: Callable[[], str] = lambda: "",
         listener: Callable[[Mapping[str, Any]], None] | None = None,
         excused: Callable[[], bool] = lambda: False,
+        listed: bool = True,
     ) -> Presentation:
         """Run `up`, `preview`, `refresh` or `destroy` and show it; raises UserFacingError with the engine's own errors.
 
         `troubles` is asked while it takes long, and when it failed: the place often knows why. `listener` gets each
         event of the engine too. `excused` says of a failure without errors that its reason is known and told otherwise.
+        Not `listed`, resources have no lines of their own.
         """
         watch = Watch(troubles, say)
-        show = Presentation(say, preview=command == "preview", look=command == "refresh")
+        show = Presentation(say, preview=command == "preview", look=command == "refresh", listed=listed)
         log = self.log(command)
 
         def tick() -> None:

@@ -46,6 +46,7 @@ def request(session: Session, settings_file: Path | None, policies: Path | None)
 def preview(wanted: Request, *, thrown_away: bool = False, plan: Path | None = None) -> Result:
     """Preview, against the stack's state where it has one and not `thrown_away`; `plan` is where to save one.
 
+    With the state thrown away everything would be new, so resources are not listed.
     Raises UserFacingError for everything but policies that are broken, which are in the result.
     """
     session = wanted.session
@@ -53,21 +54,29 @@ def preview(wanted: Request, *, thrown_away: bool = False, plan: Path | None = N
         with apart.apart(session) as inside:
             cli = choice.of_settings(inside, wanted.settings).engine("preview", inside.paths.state)
             apart.enter(cli, wanted.source)
-            return _preview(wanted, inside, cli, deployed=False)
+            return _preview(wanted, inside, cli, deployed=False, listed=not thrown_away)
     with session.alone():
         cli = choice.of_settings(session, wanted.settings).engine("preview")
         configuration.copy(session.paths, session.stack, session.settings)
         return _preview(wanted, session, cli, deployed=True, plan=plan)
 
 
-def _preview(wanted: Request, session: Session, cli: PulumiCli, *, deployed: bool, plan: Path | None = None) -> Result:
+def _preview(
+    wanted: Request,
+    session: Session,
+    cli: PulumiCli,
+    *,
+    deployed: bool,
+    plan: Path | None = None,
+    listed: bool = True,
+) -> Result:
     say(f"Previewing the stack {session.stack}.")
     collector = Collector()
     arguments = ["--policy-pack", PACK, "--policy-pack-config", str(wanted.policies)]
     if plan is not None:
         arguments += ["--save-plan", str(plan)]
     with _explained(collector):
-        session.operate(cli, "preview", *arguments, listener=collector.event, excused=collector.judged)
+        session.operate(cli, "preview", *arguments, listener=collector.event, excused=collector.judged, listed=listed)
     return collector.result(
         session.stack,
         location(session.paths, session.stack, wanted.source),
