@@ -11,8 +11,8 @@ from cluster_stacks import eks
 from queue_fleet import changed
 from shipped_stacks import CONFIGURATION, declared, shipped
 
-# Unknown in previews of prod on the real engine (tests/engine/test_policy_pack.py), and known to mocks, which give a class
-# its name at once.
+# Unknown in previews of prod on the real engine (tests/engine/test_policy_pack.py), and known to mocks, which give a
+# class its name at once.
 _ON_THE_ENGINE = ("workspace-claims", "kubernetes:core/v1:PersistentVolumeClaim", "spec.storageClassName")
 _STACKS = ("prod", "staging", "dev", "local-cluster")
 
