@@ -88,13 +88,15 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def cloudsplaining_findings(folder: Path) -> list[Finding]:
-    """Of every IAM document of every stack on AWS."""
+    """Of every IAM document of every stack on AWS, and of the roles that users' CI takes."""
     documents: dict[str, Mapping[str, Any]] = {
         f"{stack} {each.type.rpartition(':')[2]} {each.name} {field}": document
         for stack in STACKS
         for each, field, document in policy_documents(recording(stack))
     }
     assert len(documents) >= 30, "a judgement over nothing passes"
+    for source in PROJECT.glob("ci/aws/*.json"):
+        documents[source.relative_to(PROJECT).as_posix()] = json.loads(source.read_text(encoding="utf-8"))
     for name, content in (("documents", {**documents, PLANTED: _BAD_POLICY}), ("risks", _RISKS)):
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
     report = json.loads(judged("-c", _CLOUDSPLAINING, "documents", "risks", folder=folder))
