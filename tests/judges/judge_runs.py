@@ -47,6 +47,7 @@ print(json.dumps({name: {risk: getattr(each, of) for risk, of in risks.items()} 
 """
 # What ruff is told of a line holds for bandit too, whose rules it has under the same numbers.
 _NOQA = r"# noqa: [^#]*\bS{number}\b.* - \S"
+_NOQA_OF_FILE = r"^# ruff: noqa: [^#]*\bS{number}\b.* - \S"
 
 
 def checkov_findings(folder: Path) -> list[Finding]:
@@ -122,7 +123,8 @@ def _bandit(results: list[Mapping[str, Any]]) -> Iterator[Finding]:
         path = Path(str(each["filename"]))
         lines = (PROJECT / path).read_text(encoding="utf-8").splitlines()
         first, last = each["line_range"][0], each["line_range"][-1]
-        excused = re.compile(_NOQA.format(number=each["test_id"][1:]))
-        if not any(excused.search(line) for line in lines[first - 1 : last]):
+        number = each["test_id"][1:]
+        here, everywhere = (re.compile(pattern.format(number=number)) for pattern in (_NOQA, _NOQA_OF_FILE))
+        if not (any(map(here.search, lines[first - 1 : last])) or any(map(everywhere.search, lines))):
             place = PLANTED if path.stem == PLANTED else path.as_posix().removeprefix("./")
             yield Finding("bandit", each["test_id"], place, f"line {each['line_number']}: {each['issue_text']}")
