@@ -1,6 +1,6 @@
 """How long a job takes at sandboxd, and how many it runs, beside what Docker offers for the same image and limits.
 
-    python benchmarks/sandbox.py --image agent-fleet/sandbox:dev --jobs 300 --seconds 20
+    python benchmarks/sandbox.py --image agent-fleet/sandbox:dev --jobs 200 --seconds 20
 
 Prints one JSON object a line: figure, value, unit, compared_with, compared_value, ratio (how many times better ours
 is), bar and more_is_better. Everything is measured in turns in one run, because a machine's load changes: one
@@ -247,9 +247,9 @@ def main() -> None:
         "--image", default="agent-fleet/sandbox:agent-fleet-local", help="the sandbox image (%(default)s)"
     )
     parser.add_argument("--runtime", default="runc", help="runc or runsc (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=300, help="jobs of each backend measured (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=200, help="jobs of each backend measured (%(default)s)")
     parser.add_argument("--seconds", type=float, default=20, help="time for each throughput (%(default)s)")
-    parser.add_argument("--quiet-seconds", type=float, default=0.05, help="pause before each job (%(default)s)")
+    parser.add_argument("--quiet-seconds", type=float, default=0.3, help="pause before each job (%(default)s)")
     parser.add_argument("--backends", default=",".join(BACKENDS), help="separated by commas (%(default)s)")
     options = parser.parse_args()
     backends = [each for each in BACKENDS if each in options.backends.split(",")]
