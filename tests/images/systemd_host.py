@@ -30,6 +30,7 @@ PACKAGE = "hello"
 """The one that its mirror has."""
 MIRROR = "127.0.0.1:5080"
 """Where a mirror of packages is asked for, in `/srv/mirror` of the image; none is started by itself."""
+_NAME = "agent-fleet/test-host"
 _CAPABILITIES = (
     *("AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "DAC_READ_SEARCH", "IPC_LOCK", "IPC_OWNER", "LEASE"),
     *("LINUX_IMMUTABLE", "NET_ADMIN", "NET_BROADCAST", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE"),
@@ -85,10 +86,10 @@ exec /sbin/init
 
 
 def build_host(daemon: DockerClient, folder: Path) -> str:
-    """The host's image, kept under a name that says what it was made of; one that is there is used as it is."""
+    """The host's image, kept under a tag that says what it was made of; one that is there is used as it is."""
     base = str(daemon.images.get(TAG).id)
     made_of = hashlib.sha256("\0".join((base, _DOCKERFILE, _BOOT)).encode()).hexdigest()
-    tag = f"agent-fleet/test-host:{made_of[:16]}"
+    tag = f"{_NAME}:{made_of[:16]}"
     try:
         return str(daemon.images.get(tag).id)
     except ImageNotFound:
@@ -96,7 +97,12 @@ def build_host(daemon: DockerClient, folder: Path) -> str:
         (folder / "Dockerfile").write_text(_DOCKERFILE)
         (folder / "boot").write_text(_BOOT)
         (folder / "boot").chmod(0o755)
-        return build(folder, tag)
+        made = build(folder, tag)
+        for image in daemon.images.list(_NAME):
+            for other in image.tags:
+                if other != tag:
+                    daemon.images.remove(other)
+        return made
 
 
 class SystemdHost:

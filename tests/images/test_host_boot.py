@@ -41,7 +41,7 @@ from registry_process import registry
 from runtime_processes import new_key
 from systemd_host import DEVICE, PACKAGE, SystemdHost, build_host
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(1_800)]
+pytestmark = pytest.mark.timeout(1_800)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -278,6 +278,7 @@ def test_a_reboot_brings_everything_back_with_what_was_there(host: SystemdHost, 
         assert service.run(Job(language="bash", code="echo after")).stdout == "after\n"
 
 
+@pytest.mark.soak
 def test_a_replaced_instance_ends_the_jobs_that_the_old_one_accepted(host: SystemdHost, told: Told) -> None:
     """What was answered with 202 would be gone with the instance."""
     with fleet(host, told) as service:
