@@ -1,0 +1,112 @@
+"""How long an image takes to be built anew after a source edit, and what an agent's health check takes."""
+
+import secrets
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+
+from benchmarks.figures import Figure
+from engine.image_family.build import build
+from engine.image_family.matrix import Image, load
+from engine.image_family.probe import Prober
+from engine.image_family.request import Request
+from engine.paths import CHECKOUT
+from engine.standins.build_run import BuildRunner
+
+_EDITS = 5
+_CHECKS = 15
+_PAUSE_SECONDS = 1.0
+REBUILD_BAR_SECONDS = 3
+CHECK_BAR_MILLISECONDS = 100
+
+
+def image_times() -> Iterator[Figure]:
+    """Measure both on images of this run's own, which are gone afterwards."""
+    version = f"bench-{secrets.token_hex(4)}"
+    runtime, agent = load().chosen(["runtime", "agent-python"])
+    request = Request([runtime, agent], "", version, push=False, no_cache=False, key=None)
+    client = docker.from_env()
+    try:
+        built = [build(image, request, BuildRunner(), _say).image_id for image in (runtime, agent)]
+        yield _rebuilt(client, request, built[0])
+        yield _checked(client, agent, built[1])
+    finally:
+        for image in (runtime, agent):
+            if client.images.list(f"{image.repository}:{version}"):
+                client.images.remove(f"{image.repository}:{version}", force=True)
+        client.close()
+
+
+def _rebuilt(client: docker.DockerClient, request: Request, first: str) -> Figure:
+    """Edit one line of the execution service in a copy of the sources, and build; the edits are new each time."""
+    took: list[float] = []
+    made = [first]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        shutil.copytree(CHECKOUT / "images", root / "images")
+        edited = root / "images" / "runtime" / "fleet_runtime" / "__main__.py"
+        for _ in range(_EDITS):
+            with edited.open("a", encoding="utf-8") as file:
+                file.write(f"# {secrets.token_hex(8)}\n")
+            began = time.perf_counter()
+            made.append(build(request.images[0], request, BuildRunner(), _say, root).image_id)
+            took.append(time.perf_counter() - began)
+    # Each took the name from the one before it.
+    for each in made[1:-1]:
+        client.images.remove(each)
+    if len(set(made)) < len(made):
+        raise SystemExit("an edit of the runtime's sources made no other image")
+    how = "one line of images/runtime/fleet_runtime/__main__.py, then what make images does to build it"
+    return Figure(
+        "runtime image built anew after a source edit, median",
+        statistics.median(took),
+        "s",
+        how,
+        bar=REBUILD_BAR_SECONDS,
+        samples=_EDITS,
+    )
+
+
+def _checked(client: docker.DockerClient, image: Image, image_id: str) -> Figure:
+    """The image's own check, as Docker starts it in a container with a workspace; Docker's part of it included."""
+    assert image.health is not None
+    prober = Prober(client, image, image_id)
+    check: list[str] = client.images.get(image_id).attrs["Config"]["Healthcheck"]["Test"]
+    tmpfs = {"/tmp": "", **image.health.tmpfs}
+    took: list[float] = []
+    with (
+        prober.volume() as volume,
+        prober.started(
+            image.health.command or None,
+            volumes={volume: {"bind": image.workspace, "mode": "rw"}},
+            environment=image.health.environment,
+            tmpfs=tmpfs,
+        ) as container,
+    ):
+        for number in range(_CHECKS + 1):
+            time.sleep(_PAUSE_SECONDS)
+            began = time.perf_counter()
+            code, said = container.exec_run(check[1:])
+            if code != 0:
+                raise SystemExit(f"{image.name}: its health check says {said!r}")
+            # The first finds nothing in the cache.
+            if number:
+                took.append(1_000 * (time.perf_counter() - began))
+    return Figure(
+        f"health check of {image.name}, Docker's own part included, median",
+        statistics.median(took),
+        "ms",
+        "docker exec of the image's HEALTHCHECK, a second apart",
+        bar=CHECK_BAR_MILLISECONDS,
+        samples=_CHECKS,
+    )
+
+
+def _say(line: str) -> None:
+    """Say nothing: a bench prints its figures."""
+    del line
