@@ -1,6 +1,7 @@
 """What a warm Python job takes with nothing around it: the same interpreter, forked, its page faults taken, told to go.
 
-No namespace, no control group, no limit, no frame: what a job at sandboxd takes beyond this is what being safe costs.
+No namespace, no control group, no limit, no frame. It is something to hold a job at sandboxd against, and no lower
+bound: after a pause it can take longer than such a job.
 """
 
 import subprocess
