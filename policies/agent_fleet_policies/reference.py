@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from agent_fleet_policies.rule import Option, Rule
@@ -66,18 +67,18 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def rendered(page: str) -> str:
-    """The page with the table as it should be. Raises ValueError for one without its marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} has not both of the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+def placed(page: str, begin: str, end: str, between: str) -> str:
+    """A page with what stands between two of its lines replaced. Raises ValueError for one without these."""
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"{PAGE.name} has not both of the lines {begin} and {end}")
+    return f"{before}{begin}\n{between}\n{end}{after}"
 
 
-def main() -> int:
-    """Write the page, or say whether it is right."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def write_or_check(description: str | None, rendered: Callable[[str], str], stale: str) -> int:
+    """Write the page as it should be, or say `stale` where it is not, as the command line has it; the exit code."""
+    parser = argparse.ArgumentParser(description=description)
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--write", action="store_true")
     choice.add_argument("--check", action="store_true")
@@ -87,9 +88,19 @@ def main() -> int:
     if write:
         PAGE.write_text(wanted, encoding="utf-8")
     elif page != wanted:
-        sys.stderr.write("docs/policies.md is not what the rules say: run make policies-reference.\n")
+        sys.stderr.write(f"docs/policies.md is not what {stale}: run make policies-reference.\n")
         return 1
     return 0
+
+
+def rendered(page: str) -> str:
+    """The page with the table as it should be. Raises ValueError for one without its marks."""
+    return placed(page, BEGIN, END, table())
+
+
+def main() -> int:
+    """Write the page, or say whether it is right."""
+    return write_or_check(__doc__, rendered, "the rules say")
 
 
 if __name__ == "__main__":

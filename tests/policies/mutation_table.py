@@ -3,18 +3,17 @@
 Written from the results that `make soak` keeps: `python -m mutation_table --write`.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent_fleet_policies.reference import placed, write_or_check
 from policy_cases import BY_NUMBER
 from policy_mutations import CHANGES, Addition, Mutation
 
 PROJECT = Path(__file__).parents[2]
-PAGE = PROJECT / "docs" / "policies.md"
 RESULTS = PROJECT / "benchmarks" / "soak.json"
 BEGIN = "<!-- mutations: written by make policies-reference -->"
 END = "<!-- end of mutations -->"
@@ -109,32 +108,16 @@ def _short(kind: str) -> str:
 
 def rendered(page: str) -> str:
     """The page with the table as it should be. Raises StaleResultsError, and ValueError for one without its marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} has not both of the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return placed(page, BEGIN, END, table())
 
 
 def main() -> int:
     """Write the page, or say whether it is right."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    choice = parser.add_mutually_exclusive_group(required=True)
-    choice.add_argument("--write", action="store_true")
-    choice.add_argument("--check", action="store_true")
-    write = parser.parse_args().write
-    page = PAGE.read_text(encoding="utf-8")
     try:
-        wanted = rendered(page)
+        return write_or_check(__doc__, rendered, "the mutations' results say")
     except StaleResultsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if write:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif page != wanted:
-        sys.stderr.write("docs/policies.md is not what the mutations' results say: run make policies-reference.\n")
-        return 1
-    return 0
 
 
 if __name__ == "__main__":

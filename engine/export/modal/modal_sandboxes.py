@@ -11,6 +11,7 @@ from typing import Protocol, cast
 import modal
 from fleet_runtime.sandboxd.backend import BackendError, Sandbox
 from fleet_runtime.sandboxd.config import SandboxTemplate
+from fleet_runtime.sandboxd.flow import Flow
 from fleet_runtime.sandboxd.posture import USER_ID, WORKING_FOLDER
 from fleet_runtime.sandboxd.workspace import Workspace
 from modal.container_process import ContainerProcess
@@ -96,7 +97,7 @@ class ModalAttachment:
         self.output = asyncio.StreamReader(limit=_BUFFER_BYTES)
         self.ended = asyncio.Event()
         self._process = process
-        self._flow = _Flow()
+        self._flow = Flow()
         self.output.set_transport(cast("asyncio.Transport", self._flow))
         self._to_send: asyncio.Queue[bytes] = asyncio.Queue()
         self._diagnostics = bytearray()
@@ -144,23 +145,6 @@ class ModalAttachment:
                 self._diagnostics += part[: max(0, _DIAGNOSTIC_BYTES - len(self._diagnostics))]
         except modal.exception.Error:
             return
-
-
-class _Flow:
-    """What a StreamReader knows of the transport that fills it: that it can be held."""
-
-    def __init__(self) -> None:
-        self._open = asyncio.Event()
-        self._open.set()
-
-    def pause_reading(self) -> None:
-        self._open.clear()
-
-    def resume_reading(self) -> None:
-        self._open.set()
-
-    async def wait(self) -> None:
-        await self._open.wait()
 
 
 class ModalBackend:

@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from fleet_runtime.sandboxd.backend import BackendError
+from fleet_runtime.sandboxd.flow import Flow
 from fleet_runtime.sandboxd.frames import FrameError, encode_frame, read_frame
 
 _STDIN, _STDOUT, _STDERR, _ERROR = 0, 1, 2, 3
@@ -31,7 +32,7 @@ class PodAttachment:
         self.output = asyncio.StreamReader(limit=_BUFFER_BYTES)
         self.ended = asyncio.Event()
         self._connection = connection
-        self._flow = _Flow()
+        self._flow = Flow()
         self.output.set_transport(cast("asyncio.Transport", self._flow))
         self._to_send: asyncio.Queue[memoryview] = asyncio.Queue()
         self._diagnostics = bytearray()
@@ -102,24 +103,6 @@ class PodAttachment:
 
     def _note(self, text: bytes) -> None:
         self._diagnostics += text[: _DIAGNOSTIC_BYTES - len(self._diagnostics)]
-
-
-class _Flow:
-    """What a StreamReader knows of the transport that fills it: that it can be held."""
-
-    def __init__(self) -> None:
-        self._open = asyncio.Event()
-        self._open.set()
-
-    def pause_reading(self) -> None:
-        self._open.clear()
-
-    def resume_reading(self) -> None:
-        self._open.set()
-
-    async def wait(self) -> None:
-        if not self._open.is_set():
-            await self._open.wait()
 
 
 def _reason(status: bytes) -> bytes:
