@@ -124,8 +124,13 @@ class Database:
     async def _once(
         self, factory: BaseRowFactory[Any], statement: LiteralString, parameters: Mapping[str, Any]
     ) -> list[Any]:
+        asked = _cancellations()
         # While it is away, nobody is to wait long for what will not come; each attempt still has the pool try again.
         async with self._pool.connection(_FAILING_SECONDS if self._failing else _CONNECTION_SECONDS) as connection:
+            # The pool waits by `asyncio.wait_for`, which in Python 3.11 drops a cancellation that comes together with
+            # what it waits for (CPython issue 86296): the caller would never end.
+            if _cancellations() > asked:
+                raise asyncio.CancelledError
             try:
                 async with (
                     asyncio.timeout(self._answer_seconds),
@@ -143,6 +148,12 @@ class Database:
 
 class _Dead(Exception):  # noqa: N818 - private
     """The connection was dead; a new one may not be."""
+
+
+def _cancellations() -> int:
+    """How often the current task was asked to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from fleet_runtime.api.output_events import OutputEvents, Position
 from fleet_runtime.api.problems import Problem, invalid, not_found
 from fleet_runtime.api.runtime import ApiRuntime, Caller, Runtime
 from fleet_runtime.store.records import ResultOutline
+from fleet_runtime.tasks import end
 
 log = structlog.get_logger()
 router = APIRouter()
@@ -104,9 +105,7 @@ class _EventStream(Response):
         except TimeoutError:
             log.info("output_reader_too_slow", job=str(self._events.id), tenant=self._events.tenant)
         finally:
-            for task in (sending, leaving):
-                task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await end((sending, leaving))
             await events.aclose()
 
     async def _send(self, events: AsyncGenerator[bytes], send: Send) -> None:

@@ -22,6 +22,7 @@ from fleet_runtime.doorbell.choice import make_doorbell
 from fleet_runtime.migrations.runner import migrate
 from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
+from fleet_runtime.tasks import end
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import ApiMetrics
 from fleet_runtime.telemetry.tracing import open_tracing
@@ -87,9 +88,7 @@ async def serve(settings: ApiSettings) -> None:
                 raise RuntimeError("a background task of the API has failed") from task.exception()
     finally:
         await stop(observation, serving_metrics)
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await end(background)
         await database.close()
         if tracing is not None:
             await tracing.close()

@@ -11,6 +11,7 @@ from fleet_runtime.egress.exchange import Denied
 from fleet_runtime.egress.reflection import Reflected, Reflection
 from fleet_runtime.egress.request import Target
 from fleet_runtime.egress.tunnel import IDLE_SECONDS, Count
+from fleet_runtime.tasks import end
 
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_HEADERS_BYTES = 64 * 1024
@@ -79,9 +80,7 @@ class Forwarding:
                 text = f"the answer of {self._target.host} holds the credential, which no job may see"
                 raise Denied(502, "credential_reflected", text) from None
             finally:
-                sending.cancel()
-                receiving.cancel()
-                await asyncio.gather(sending, receiving, return_exceptions=True)
+                await end((sending, receiving))
 
     def _outgoing(self) -> h11.Request:
         headers = _end_to_end(self._request.headers, without={b"host", b"expect"})

@@ -1,7 +1,6 @@
 """The proxy's end of the link: does what sandboxd says, tells it what was spent, and comes back when it is cut."""
 
 import asyncio
-import contextlib
 import os
 import socket
 from pathlib import Path
@@ -14,6 +13,7 @@ from fleet_runtime.egress.budget import Budgets
 from fleet_runtime.egress.gate import Gates
 from fleet_runtime.egress.link import MAXIMUM_BYTES, Link, LinkError
 from fleet_runtime.egress.metrics import Metrics
+from fleet_runtime.tasks import end
 
 _AGAIN_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
@@ -67,9 +67,7 @@ class SandboxdLink:
                 except (KeyError, TypeError, ValueError) as error:
                     raise LinkError(f"a message from sandboxd is not understood: {type(error).__name__}") from None
         finally:
-            reporting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, LinkError):
-                await reporting
+            await end((reporting,))
 
     async def _do(self, link: Link, message: dict[str, Any], descriptor: int | None) -> None:
         match message:

@@ -14,6 +14,7 @@ from fleet_runtime.egress.dialer import Dialer
 from fleet_runtime.egress.gate import Gates
 from fleet_runtime.egress.metrics import Metrics
 from fleet_runtime.egress.sandboxd_link import SandboxdLink
+from fleet_runtime.tasks import end
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 
 _log = structlog.get_logger(__name__)
@@ -49,8 +50,8 @@ async def serve(settings: EgressSettings, dialer: Dialer | None = None) -> None:
     _log.info("egress_started", templates={name: len(each.policy.domains) for name, each in rules.items()})
     ended = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait({ended, linking}, return_when=asyncio.FIRST_COMPLETED)
-    ended.cancel()
-    linking.cancel()
-    await asyncio.gather(linking, return_exceptions=linking not in done)
+    await end((ended, linking))
+    if linking in done:
+        linking.result()
     await stop(observation, serving)
     _log.info("egress_stopped")

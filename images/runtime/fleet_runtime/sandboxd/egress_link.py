@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from fleet_runtime.egress.link import Link, LinkError
+from fleet_runtime.tasks import end
 
 _TENANTS_IN_A_MESSAGE = 100
 _AGAIN_SECONDS = 0.5
@@ -75,8 +76,7 @@ class EgressLink:
     async def stop(self) -> None:
         """End every sandbox's way out."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await end((self._running,))
         for name in list(self._ways):
             self.discard(name)
 
@@ -98,13 +98,11 @@ class EgressLink:
                     continue
                 # There is a new proxy because the old one is gone, whether that was noticed here or not.
                 if served is not None:
-                    served.cancel()
-                    await asyncio.gather(served, return_exceptions=True)
+                    await end((served,))
                 served = asyncio.create_task(self._serve(link))
         finally:
             if served is not None:
-                served.cancel()
-                await asyncio.gather(served, return_exceptions=True)
+                await end((served,))
             listening.close()
 
     def add(self, name: str, template: str, listening: socket.socket) -> None:
@@ -158,8 +156,7 @@ class EgressLink:
             _log.warning("egress_proxy_lost", reason=str(error) or type(error).__name__)
         finally:
             self._outgoing = None
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await end((sending,))
             link.close()
 
     def _heard(self, message: Mapping[str, Any]) -> None:

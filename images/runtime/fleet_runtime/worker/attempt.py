@@ -9,6 +9,7 @@ from enum import StrEnum
 from fleet_runtime.sandboxd.client import OnOutput, RunRequest, RunResult, Sandboxes, SandboxLost, SandboxRefused
 from fleet_runtime.states import JobStatus
 from fleet_runtime.store.records import ClaimedJob, Outcome
+from fleet_runtime.tasks import end
 from fleet_runtime.telemetry.traceparent import trace_id
 
 _START_SECONDS = 120.0
@@ -136,9 +137,7 @@ async def _bounded(run: Awaitable[RunResult], kill: asyncio.Event, limit_seconds
         return running.result()
     finally:
         killed.cancel()
-        if not running.done():
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        await end((running,))
 
 
 def _refused(attempt: RunningAttempt, refusal: SandboxRefused) -> Verdict:

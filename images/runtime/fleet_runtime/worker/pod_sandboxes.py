@@ -15,6 +15,7 @@ from fleet_runtime.sandboxd.kubernetes_backend import KubernetesBackend
 from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
 from fleet_runtime.sandboxd.server import Sandboxd
 from fleet_runtime.store.fleet import Fleet
+from fleet_runtime.tasks import end
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.worker.canary_targets import canary_targets
 from fleet_runtime.worker.network_canary import NetworkCanary
@@ -71,8 +72,7 @@ class PodSandboxes:
         try:
             await self._sandboxd.run()
         finally:
-            canary.cancel()
-            await asyncio.gather(canary, return_exceptions=True)
+            await end((canary,))
 
     def drain(self, draining: bool) -> None:
         """Delete the pods that were claimed ahead, and claim only for jobs, while this worker takes no new ones."""

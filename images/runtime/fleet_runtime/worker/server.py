@@ -16,6 +16,7 @@ from fleet_runtime.sandboxd.kubernetes_config import KubernetesSettings
 from fleet_runtime.store.fleet import Fleet
 from fleet_runtime.store.sweeping import Sweeper, outage_grace_seconds
 from fleet_runtime.sweep_loop import run_sweeper
+from fleet_runtime.tasks import end
 from fleet_runtime.telemetry.http import bind, make_server, observation_app, stop
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.telemetry.tracing import open_tracing
@@ -117,9 +118,7 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
             # The pods that were claimed ahead are deleted before the worker is gone.
             pods.stop()
             await asyncio.wait([background.pop()])
-        for task in (*background, *arriving):
-            task.cancel()
-        await asyncio.gather(working, *background, *arriving, return_exceptions=True)
+        await end((working, *background, *arriving))
         await stop(observation, observing)
         await database.close()
         if departure is not None:

@@ -21,6 +21,7 @@ from fleet_runtime.store.outcomes import Outcomes
 from fleet_runtime.store.records import ClaimedJob
 from fleet_runtime.store.usage import UsageTally
 from fleet_runtime.store.workspaces import Workspaces
+from fleet_runtime.tasks import end
 from fleet_runtime.telemetry.metrics import WorkerMetrics
 from fleet_runtime.telemetry.tracing import Tracing
 from fleet_runtime.worker.attempt import Finished, HandedBack, Retried, RunningAttempt, Stop, Verdict, run_attempt
@@ -136,10 +137,7 @@ class Worker:
                     loop.result()
             await self._drain(loops[2])
         finally:
-            stop.cancel()
-            for task in (*loops, *self._tasks):
-                task.cancel()
-            await asyncio.gather(*loops, *self._tasks, return_exceptions=True)
+            await end((stop, *loops, *self._tasks))
         await self._outputs.finish()
         with contextlib.suppress(DatabaseAway):
             await self._usage.write()
