@@ -30,6 +30,8 @@ uv := .venv/bin/uv
 # node of a small machine has no room for two fleets.
 side_by_side := tests/engine
 sources := __main__.py settings architectures ci client components engine images policies tests benchmarks examples
+# What failed in the first part would otherwise stand far above the end.
+failures := .failed-tests
 scripts := .ci/run $(shell find ci engine images -name '*.sh')
 
 .DEFAULT_GOAL := help
@@ -127,9 +129,11 @@ test: environment ## Everything that CI runs: lint, then all tests, cheapest fir
 ifdef TESTS
 	@$(pytest) $(TESTS)
 else
-	@$(pytest) $(side_by_side:%=--ignore=%); ended=$$?; \
+	@rm -f $(failures)
+	@$(pytest) --append-failures $(failures) $(side_by_side:%=--ignore=%); ended=$$?; \
 		if [ $$ended -gt 1 ]; then exit $$ended; fi; \
-		$(pytest) -n 2 --dist loadgroup $(side_by_side) && exit $$ended
+		$(pytest) --append-failures $(failures) -n 2 --dist loadgroup $(side_by_side) && [ $$ended = 0 ] && exit; \
+		printf '\nWhat failed in both parts:\n'; cat $(failures) 2>/dev/null; exit 1
 endif
 
 .PHONY: test-unit

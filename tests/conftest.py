@@ -16,6 +16,7 @@ _GROUPS = ("unit", "policies", "commands", "images", "engine", "sandbox", "runti
 _LAST_GROUPS = ("cluster", "stack")
 _ROOT = Path(__file__).parent
 _SOAK_RESULTS = _ROOT.parent / "benchmarks" / "soak.json"
+_FAILURE_LINES = 12
 # A skip whose reason begins so is one that no preparation of the machine could avoid.
 _UNAVOIDABLE = "cannot be had here: "
 
@@ -36,7 +37,7 @@ def _rank(group: str) -> tuple[int, str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The two choices of a run."""
+    """The choices of a run."""
     group = parser.getgroup("agent-fleet")
     group.addoption("--soak", action="store_true", help="run the long tests, and those only; keep their results")
     group.addoption(
@@ -44,6 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         default=os.environ.get("CI", "").lower() in ("1", "true", "yes"),
         help="fail when a test was skipped that this machine could have run; the default under CI",
+    )
+
+    group.addoption(
+        "--append-failures",
+        type=Path,
+        metavar="FILE",
+        help="append what failed, in short: a run in several parts tells it again at its end",
     )
 
 
@@ -78,6 +86,7 @@ class _Run:
         self._counts: dict[str, int] = {}
         self._skips: list[tuple[str, str]] = []
         self._soak: list[dict[str, object]] = []
+        self._failures: list[str] = []
 
     def _write(self, text: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -103,6 +112,7 @@ class _Run:
         self._ended[group] = time.monotonic()
         if report.when == "call" or report.outcome != "passed":
             self._counts[group] = self._counts.get(group, 0) + 1
+        self._note_failure(report)
         if report.skipped and not hasattr(report, "wasxfail"):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             self._skips.append((report.nodeid, reason.removeprefix("Skipped: ")))
@@ -114,10 +124,16 @@ class _Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A whole module that skips itself counts as well."""
+        """A whole module that skips itself or cannot be read counts as well."""
+        self._note_failure(report)
         if report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             self._skips.append((report.nodeid, reason.removeprefix("Skipped: ")))
+
+    def _note_failure(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.failed:
+            ends = report.longreprtext.rstrip().splitlines()[-_FAILURE_LINES:]
+            self._failures.append("\n    ".join([report.nodeid, *ends]))
 
     def _avoidable(self) -> list[tuple[str, str]]:
         return [skip for skip in self._skips if not skip[1].startswith(_UNAVOIDABLE)]
@@ -127,8 +143,19 @@ class _Run:
         """Fail a run that skipped what it need not, and keep the results of long tests."""
         if self._config.getoption("--fail-on-skip") and self._avoidable() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if self._soak and not hasattr(self._config, "workerinput"):
+        if hasattr(self._config, "workerinput"):
+            return
+        if self._soak:
             _keep(self._soak)
+        self._append_failures()
+
+    def _append_failures(self) -> None:
+        file: Path | None = self._config.getoption("--append-failures")
+        skipped = [f"skipped: {name}: {reason}" for name, reason in self._avoidable()]
+        told = [*self._failures, *(skipped if self._config.getoption("--fail-on-skip") else ())]
+        if file is not None and told:
+            with file.open("a") as written:
+                written.writelines(f"{each}\n" for each in told)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Times of the groups, and everything that was skipped with its reason."""
