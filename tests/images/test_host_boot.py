@@ -278,7 +278,6 @@ def test_a_reboot_brings_everything_back_with_what_was_there(host: SystemdHost, 
         assert service.run(Job(language="bash", code="echo after")).stdout == "after\n"
 
 
-@pytest.mark.soak
 def test_a_replaced_instance_ends_the_jobs_that_the_old_one_accepted(host: SystemdHost, told: Told) -> None:
     """What was answered with 202 would be gone with the instance."""
     with fleet(host, told) as service:
