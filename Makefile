@@ -133,7 +133,7 @@ else
 	@$(pytest) --append-failures $(failures) $(side_by_side:%=--ignore=%); ended=$$?; \
 		if [ $$ended -gt 1 ]; then exit $$ended; fi; \
 		$(pytest) --append-failures $(failures) -n 2 --dist loadgroup $(side_by_side) && [ $$ended = 0 ] && exit; \
-		printf '\nWhat failed in both parts:\n'; cat $(failures) 2>/dev/null; exit 1
+		printf '\nWhat failed, in either part:\n'; cat $(failures) 2>/dev/null; exit 1
 endif
 
 .PHONY: test-unit

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,7 +47,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("CI", "").lower() in ("1", "true", "yes"),
         help="fail when a test was skipped that this machine could have run; the default under CI",
     )
-
     group.addoption(
         "--append-failures",
         type=Path,
@@ -86,7 +86,6 @@ class _Run:
         self._counts: dict[str, int] = {}
         self._skips: list[tuple[str, str]] = []
         self._soak: list[dict[str, object]] = []
-        self._failures: list[str] = []
 
     def _write(self, text: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -112,7 +111,6 @@ class _Run:
         self._ended[group] = time.monotonic()
         if report.when == "call" or report.outcome != "passed":
             self._counts[group] = self._counts.get(group, 0) + 1
-        self._note_failure(report)
         if report.skipped and not hasattr(report, "wasxfail"):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             self._skips.append((report.nodeid, reason.removeprefix("Skipped: ")))
@@ -124,16 +122,17 @@ class _Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A whole module that skips itself or cannot be read counts as well."""
-        self._note_failure(report)
+        """A whole module that skips itself counts as well."""
         if report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             self._skips.append((report.nodeid, reason.removeprefix("Skipped: ")))
 
-    def _note_failure(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        if report.failed:
+    def _failures(self, terminalreporter: pytest.TerminalReporter) -> Iterator[str]:
+        for report in (*terminalreporter.getreports("error"), *terminalreporter.getreports("failed")):
             ends = report.longreprtext.rstrip().splitlines()[-_FAILURE_LINES:]
-            self._failures.append("\n    ".join([report.nodeid, *ends]))
+            yield "\n    ".join([report.nodeid, *ends])
+        if self._config.getoption("--fail-on-skip"):
+            yield from (f"skipped: {name}: {reason}" for name, reason in self._avoidable())
 
     def _avoidable(self) -> list[tuple[str, str]]:
         return [skip for skip in self._skips if not skip[1].startswith(_UNAVOIDABLE)]
@@ -143,22 +142,16 @@ class _Run:
         """Fail a run that skipped what it need not, and keep the results of long tests."""
         if self._config.getoption("--fail-on-skip") and self._avoidable() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if hasattr(self._config, "workerinput"):
-            return
-        if self._soak:
+        if self._soak and not hasattr(self._config, "workerinput"):
             _keep(self._soak)
-        self._append_failures()
-
-    def _append_failures(self) -> None:
-        file: Path | None = self._config.getoption("--append-failures")
-        skipped = [f"skipped: {name}: {reason}" for name, reason in self._avoidable()]
-        told = [*self._failures, *(skipped if self._config.getoption("--fail-on-skip") else ())]
-        if file is not None and told:
-            with file.open("a") as written:
-                written.writelines(f"{each}\n" for each in told)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Times of the groups, and everything that was skipped with its reason."""
+        file: Path | None = self._config.getoption("--append-failures")
+        # Workers of xdist have a summary too, which nobody sees.
+        if file is not None and not hasattr(self._config, "workerinput"):
+            with file.open("a") as written:
+                written.writelines(f"{each}\n" for each in self._failures(terminalreporter))
         terminalreporter.section("groups")
         for group, begun in sorted(self._begun.items(), key=lambda item: _rank(item[0])):
             seconds = self._ended.get(group, begun) - begun

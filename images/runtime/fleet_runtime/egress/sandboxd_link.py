@@ -1,6 +1,7 @@
 """The proxy's end of the link: does what sandboxd says, tells it what was spent, and comes back when it is cut."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -68,6 +69,8 @@ class SandboxdLink:
                     raise LinkError(f"a message from sandboxd is not understood: {type(error).__name__}") from None
         finally:
             await end((reporting,))
+            with contextlib.suppress(asyncio.CancelledError, LinkError):
+                reporting.result()
 
     async def _do(self, link: Link, message: dict[str, Any], descriptor: int | None) -> None:
         match message:

@@ -113,12 +113,12 @@ async def serve(settings: WorkerSettings, sandboxes: Sandboxes | None = None) ->
         await working
     finally:
         stopping.set()
-        working.cancel()
+        await end((working,))
         if pods is not None:
             # The pods that were claimed ahead are deleted before the worker is gone.
             pods.stop()
             await asyncio.wait([background.pop()])
-        await end((working, *background, *arriving))
+        await end((*background, *arriving))
         await stop(observation, observing)
         await database.close()
         if departure is not None:
