@@ -20,6 +20,7 @@ from benchmarks.deployment import deployment, idle
 from benchmarks.figures import Figure, commit, drop_others, keep, machine
 from benchmarks.fleet import Client, Fleet, fleet, quiet_load
 from benchmarks.jobs import after_quiet, latency, throughput
+from benchmarks.pauses import pauses
 from benchmarks.processes import Processes, default_template, oci_fleet
 from benchmarks.queue_capacity import queue_capacity
 from benchmarks.sandbox_backends import BACKENDS
@@ -27,8 +28,13 @@ from benchmarks.sandbox_part import sandbox
 from benchmarks.scaling import scaling
 from benchmarks.stopping import end_in_order
 
-PARTS = ("deployment", "idle", "latency", "quiet", "arrivals", "throughput", "sandbox", "queue", "images", "scaling")
+PARTS = (
+    *("deployment", "idle", "latency", "quiet", "arrivals", "throughput"),
+    *("sandbox", "pauses", "queue", "images", "scaling"),
+)
 """In this order: the deployed fleet's first, and of those the ones that leave the machine busiest last."""
+_ALONE = {"sandbox", "pauses", "queue", "images", "scaling"}
+"""Without the deployed fleet: its health checks alone would show in a percentile of a few milliseconds."""
 _DEPLOYED = {"deployment", "idle", "throughput"}
 _BESIDE = {"latency", "quiet", "arrivals"}
 """Of the deployed fleet, whose backend is docker, and of one on the oci backend beside it."""
@@ -106,11 +112,11 @@ class _Bench:
                 self._beside(oci, image)
             opened.close()
             self._part("throughput", lambda: throughput(self._deployed, self._options.seconds))
-            if self._deployed.raised and {"sandbox", "queue", "images", "scaling"} & set(parts):
-                # Its health checks alone would show in a percentile of a few milliseconds.
+            if self._deployed.raised and _ALONE & set(parts):
                 self._deployed.make("down")
             given = self._options
             self._part("sandbox", lambda: sandbox(image, given.jobs, given.sandbox_seconds, given.backends))
+        self._part("pauses", pauses)
         self._part("queue", lambda: queue_capacity(self._options.queue_seconds))
         self._part("images", _images)
         self._part("scaling", scaling)

@@ -3,16 +3,18 @@
 import asyncio
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 from fleet_runtime.sandboxd import demand
+from fleet_runtime.sandboxd import pool as pool_module
 from fleet_runtime.sandboxd.backend import Sandbox
 from fleet_runtime.sandboxd.config import SandboxTemplate
-from fleet_runtime.sandboxd.demand import FALL_SECONDS, MISS_STEP, Demand, memory_is_spare
+from fleet_runtime.sandboxd.demand import FALL_SECONDS, MISS_STEP, Demand, memory_is_spare, starts_at_once
 from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.workspace import Workspace
-from pretend_backend import PretendBackend, pool_of
+from pretend_backend import PretendBackend, pool_of, settled
 from simulated_time import run_simulated
 
 TEN_MINUTES = 600.0
@@ -162,3 +164,37 @@ def test_no_more_than_the_template_says_waits_where_memory_is_short(
     figures.write_text("MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 900 kB\n")
     wanted.missed()
     assert wanted.wanted == 4
+
+
+@pytest.mark.parametrize(
+    ("waiting", "elsewhere", "processors", "starts"),
+    [
+        (0, False, 2, 1),
+        (1, False, 2, 1),
+        (2, False, 2, 2),
+        (9, False, 2, 3),
+        (0, False, 1, 1),
+        (0, False, 64, 3),
+        (0, True, 1, 3),
+    ],
+)
+def test_sandboxes_for_later_leave_processors_to_the_jobs_that_run(
+    waiting: int, elsewhere: bool, processors: int, starts: int
+) -> None:
+    """Three at once on two processors held up every job that came meanwhile; one that waits needs all there are."""
+    assert starts_at_once(waiting, elsewhere=elsewhere, processors=processors) == starts
+
+
+async def test_a_pool_makes_more_at_once_only_for_jobs_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that the pool does not ask for, or that holds a job back, is none or one too many."""
+    monkeypatch.setattr(pool_module, "starts_at_once", partial(starts_at_once, processors=2))
+    pool = pool_of(_OneAtATime(100, random.Random(1)), warm=4, maximum=8)
+    pool.open()
+    assert pool.counts["starting"] == 1
+    waiting = [asyncio.create_task(pool.wait(asyncio.get_running_loop().time() + 5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert pool.counts["starting"] == 3
+    for sandbox in await asyncio.gather(*waiting):
+        pool.release(sandbox)
+    await settled(pool)
+    await pool.close()

@@ -1,15 +1,27 @@
-"""How many sandboxes are worth having ready: so many that a crowd of jobs leaves half of them."""
+"""How many sandboxes are worth having ready: so many that a crowd of jobs leaves half of them. And how fast."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 FALL_SECONDS = 60.0
 """After so long in which as many would have done, one less is wanted."""
 MISS_STEP = 2
+_STARTS_AT_ONCE = 3
 _SPARE_SHARE = 1 / 8
 """Of the host's memory: with less available, what waits for jobs must not become more."""
 _MEMORY = Path("/proc/meminfo")
+
+
+def starts_at_once(waiting: int, *, elsewhere: bool, processors: int | None = os.cpu_count()) -> int:
+    """Return how many sandboxes to make at once while so many jobs wait for one.
+
+    Making one keeps a processor busy for longer than a short job does, so those for later leave half of this host's to
+    the jobs that run; `elsewhere` means that it is not this host that makes them.
+    """
+    ahead = _STARTS_AT_ONCE if elsewhere else (processors or 1) // 2
+    return min(_STARTS_AT_ONCE, max(1, waiting, ahead))
 
 
 def memory_is_spare() -> bool:

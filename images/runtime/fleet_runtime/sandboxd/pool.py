@@ -11,12 +11,11 @@ import structlog
 
 from fleet_runtime.sandboxd.backend import Backend, BackendError, Sandbox
 from fleet_runtime.sandboxd.config import SandboxTemplate
-from fleet_runtime.sandboxd.demand import Demand
+from fleet_runtime.sandboxd.demand import Demand, starts_at_once
 from fleet_runtime.sandboxd.frames import FrameError, read_frame
 from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.refused import RefusedError
 
-_STARTS_AT_ONCE = 3
 _REFILL_DELAY_SECONDS = 0.01
 """A refill waits so long after a sandbox was taken: making one needs the processors that a short job is using."""
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -192,7 +191,8 @@ class TemplatePool:
         waiting = sum(1 for place in self._waiting if not place.done())
         missing = waiting + wanted - len(self._idle) - self._starting
         room = self.template.maximum - len(self._idle) - self._starting - len(self._running) - self._removing
-        for _ in range(min(missing, room, _STARTS_AT_ONCE - self._starting)):
+        at_once = starts_at_once(waiting, elsewhere=self._backend.shared)
+        for _ in range(min(missing, room, at_once - self._starting)):
             self._starting += 1
             self._background(self._start())
 
