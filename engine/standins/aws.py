@@ -20,7 +20,7 @@ from engine.standins.aws_outputs import computed
 from engine.standins.aws_policy_document import policy_document
 from engine.standins.standin import Call, Created, Naming, OperationError, StandIn, keep_marks
 from engine.standins.type_check import Failure
-from engine.standins.values import UNKNOWN, reveal
+from engine.standins.values import UNKNOWN, Secret, reveal, secret_texts
 
 _DEFAULT_REGION = "us-east-1"
 _TEMPLATE = "ec2/launchTemplate"
@@ -107,7 +107,7 @@ class AwsStandIn(StandIn):
             return Created("", {}, {})
         found = outputs_found(resource, call.token, description)
         now = inputs_found(inputs, found, resource.kind.outputs)
-        return Created(call.resource_id, {**state, **keep_marks(found, inputs), **self._given(now)}, now)
+        return Created(call.resource_id, {**state, **_marked(found, inputs), **self._given(now)}, now)
 
     def update(
         self, call: Call, old: Mapping[str, Any], state: Mapping[str, Any], new: Mapping[str, Any]
@@ -212,7 +212,7 @@ class AwsStandIn(StandIn):
         """Outputs with what the emulator says in the place of what is made up; the program's own values stay."""
         description = resource.read(reveal(known)) or {}
         found = outputs_found(resource, call.token, description)
-        return {**outputs, **keep_marks(found, inputs), **self._given(inputs)}
+        return {**outputs, **_marked(found, inputs), **self._given(inputs)}
 
     def _identity(self, call: Call, inputs: Mapping[str, Any], known_id: str = "") -> Identity:
         plain = reveal(inputs)
@@ -232,13 +232,21 @@ class AwsStandIn(StandIn):
             raise OperationError(sdk_types.unknown_type_message(call.token))
         tags = self._default_tags()
         outputs = computed(identity, resource.outputs, tags)
-        return {**keep_marks(outputs, inputs), **self._given(inputs)}
+        return {**_marked(outputs, inputs), **self._given(inputs)}
 
     def _default_tags(self) -> Mapping[str, Any]:
         given: Any = reveal(self.config).get("defaultTags")
         if isinstance(given, str):
             given = json.loads(given)
         return (given or {}).get("tags") or {}
+
+
+def _marked(outputs: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs that tell no secret of the inputs: one that an input is called like, and the tags a second time."""
+    marked = keep_marks(outputs, inputs)
+    if "tagsAll" in marked and secret_texts(inputs.get("tags")):
+        marked["tagsAll"] = Secret(reveal(marked["tagsAll"]))
+    return marked
 
 
 def _prefixed(inputs: Mapping[str, Any]) -> dict[str, Any]:

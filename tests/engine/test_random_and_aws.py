@@ -88,3 +88,24 @@ def test_aws_resources_live_in_state_and_say_so(stack: StackProgram) -> None:
     assert stack.up().succeeded().changes["replaced"] == 2
     assert stack.outputs()["network"] != first["network"]
     assert stack.destroy().succeeded().changes == {"deleted": 5}
+
+
+def test_a_secret_tag_is_secret_wherever_the_tags_are_said_again(stack: StackProgram) -> None:
+    """Prevents a value that a program has marked from standing in clear in the state, under another name."""
+    stack.write(
+        """
+        import pulumi, pulumi_aws as aws
+        there = pulumi.ResourceOptions(provider=aws.Provider("there", region="eu-central-1"))
+        tags = {"plain": "to-be-seen", "contact": pulumi.Output.secret("not-to-be-seen")}
+        queue = aws.sqs.Queue("queue", tags=tags, opts=there)
+        pulumi.export("told", queue.tags_all)
+        """
+    )
+    up = stack.up().succeeded()
+    assert "not-to-be-seen" not in up.text
+    stored = "".join(stack.stored_files().values())
+    assert "aws:sqs/queue:Queue" in stored
+    assert "not-to-be-seen" not in stored
+    assert stack.outputs()["told"] == {"plain": "to-be-seen", "contact": "not-to-be-seen"}
+    assert stack.refresh().succeeded().changes == {"unchanged": 3}
+    stack.destroy().succeeded()
