@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,9 @@ def data_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def secrets_manager(daemon: DockerClient) -> Iterator[str]:
     """The address of an emulated Secrets Manager, as a container sees it."""
-    gateway = daemon.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    # A daemon names the gateway of its first network only once it was started anew; it is the first address of it.
+    network = daemon.networks.get("bridge").attrs["IPAM"]["Config"][0]
+    gateway = network.get("Gateway") or str(next(ip_network(network["Subnet"]).hosts()))
     server = ThreadedMotoServer(ip_address=gateway, port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
