@@ -28,13 +28,10 @@ from benchmarks.sandbox_part import sandbox
 from benchmarks.scaling import scaling
 from benchmarks.stopping import end_in_order
 
-PARTS = (
-    *("deployment", "idle", "latency", "quiet", "arrivals", "throughput"),
-    *("sandbox", "pauses", "queue", "images", "scaling"),
-)
-"""In this order: the deployed fleet's first, and of those the ones that leave the machine busiest last."""
-_ALONE = {"sandbox", "pauses", "queue", "images", "scaling"}
+_ALONE = ("sandbox", "pauses", "queue", "images", "scaling")
 """Without the deployed fleet: its health checks alone would show in a percentile of a few milliseconds."""
+PARTS = ("deployment", "idle", "latency", "quiet", "arrivals", "throughput", *_ALONE)
+"""In this order: the deployed fleet's first, and of those the ones that leave the machine busiest last."""
 _DEPLOYED = {"deployment", "idle", "throughput"}
 _BESIDE = {"latency", "quiet", "arrivals"}
 """Of the deployed fleet, whose backend is docker, and of one on the oci backend beside it."""
@@ -112,7 +109,7 @@ class _Bench:
                 self._beside(oci, image)
             opened.close()
             self._part("throughput", lambda: throughput(self._deployed, self._options.seconds))
-            if self._deployed.raised and _ALONE & set(parts):
+            if self._deployed.raised and set(_ALONE) & set(parts):
                 self._deployed.make("down")
             given = self._options
             self._part("sandbox", lambda: sandbox(image, given.jobs, given.sandbox_seconds, given.backends))

@@ -22,7 +22,7 @@ PATTERNS = ("even", "random")
 BAR_COLD_PERCENT = 0.1
 BAR_P99_MS = 60.0
 _CALLED = {"even": "evenly spaced", "random": "at random"}
-_JOB = {"language": "python", "code": "print(6 * 7)"}
+JOB = {"language": "python", "code": "print(6 * 7)"}
 _AT_ONCE = 4
 _STOCK_SECONDS = 4.0
 """How long a full pool and what it started ahead can hide how fast sandboxes are made."""
@@ -76,7 +76,7 @@ def _moments(pattern: str, rate: float, seconds: float) -> list[float]:
 
 async def _arrive(fleet: Served, moments: list[float]) -> list[_Arrived]:
     connections = Connections(fleet.port)
-    whole = request("POST", "/execute", fleet.key, _JOB, wait=60)
+    whole = request("POST", "/execute", fleet.key, JOB, wait=60)
     began = time.perf_counter()
 
     async def one(due: float) -> _Arrived:
@@ -93,7 +93,7 @@ async def _arrive(fleet: Served, moments: list[float]) -> list[_Arrived]:
 
 async def _refill_rate(fleet: Served, seconds: float) -> float:
     """Jobs in a second that are sent as fast as they end: each takes a sandbox, so as many are made."""
-    whole = request("POST", "/execute", fleet.key, _JOB, wait=60)
+    whole = request("POST", "/execute", fleet.key, JOB, wait=60)
     counts_from = time.perf_counter() + _STOCK_SECONDS
     until = counts_from + seconds
     ended: list[float] = []

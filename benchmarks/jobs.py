@@ -76,6 +76,7 @@ def after_quiet(fleets: Fleets, rounds: int, quiet_seconds: float) -> Iterator[F
         for backend in list(fleets)[:: -1 if number % 2 else 1]:
             ours[backend].append(one(backend))
         for backend in fleets:
+            # As long after the last one as in `latency`, so that only the time of quiet differs.
             time.sleep(_PAUSE_SECONDS)
             next_ones[backend].append(one(backend))
     how = f"POST /execute with Prefer: wait on a new connection, once after each {quiet_seconds:.0f} s of quiet"

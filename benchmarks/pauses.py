@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import uvloop
 
+from benchmarks.arrivals import JOB
 from benchmarks.connections import connect, request
 from benchmarks.figures import Figure
 from benchmarks.processes import Processes, api_and_database
@@ -41,7 +42,7 @@ def pauses() -> Iterator[Figure]:
         found: dict[tuple[str, bool, float], list[float]] = {}
         for _ in range(_ROUNDS):
             for awake in (False, True):
-                with _kept_awake() if awake else ExitStack():
+                with _kept_awake() if awake else nullcontext():
                     uvloop.run(_ask(fleet, awake, found))
     for what in _requests(fleet):
         for awake in (False, True):
@@ -59,10 +60,9 @@ def pauses() -> Iterator[Figure]:
 
 
 def _requests(fleet: Processes) -> dict[str, bytes]:
-    job = {"language": "python", "code": "print(6 * 7)"}
     return {
         "an answer that needs no work (GET /health)": request("GET", "/health", fleet.key),
-        "a job accepted (POST /execute, no worker there)": request("POST", "/execute", fleet.key, job),
+        "a job accepted (POST /execute, no worker there)": request("POST", "/execute", fleet.key, JOB),
     }
 
 

@@ -14,6 +14,40 @@ async def test_a_python_job_is_the_same_as_python3_main_py(daemon: Daemon, progr
     await assert_same_as_plain(daemon, source(program), {"beside.py": b"value = 8"})
 
 
+async def test_what_hangs_on_a_warm_module_is_finalised(daemon: Daemon) -> None:
+    """The collector skips what was warm, and must not skip what the job has hung onto it."""
+    async with asyncio.timeout(60):
+        while True:
+            await daemon.warm()
+            # A sandbox that says that it is ready goes on to load the warm modules.
+            await asyncio.sleep(0.2)
+            result = await daemon.run("python", HANGS_ON_A_WARM_MODULE)
+            was_warm, _, found = result.stdout.decode().partition("\n")
+            if was_warm == "True":
+                break
+    assert found.split() == ["main", "module", "class", "replaced"]
+
+
+HANGS_ON_A_WARM_MODULE = """
+import os, sys
+warm = "json" in sys.modules
+import json
+def left(name):
+    file = open(name, "w")
+    file.write(name)
+    return file
+if os.fork() == 0:
+    main = left("main")
+    json.left = left("module")
+    json.JSONEncoder.left = left("class")
+    replaced = left("replaced")
+    json.JSONEncoder.default = lambda self, value: main
+    sys.exit()
+os.wait()
+print(warm, *(open(name).read() for name in ("main", "module", "class", "replaced")), sep="\\n")
+"""
+
+
 @pytest.mark.parametrize(
     "files",
     [

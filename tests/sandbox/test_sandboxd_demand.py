@@ -167,7 +167,7 @@ def test_no_more_than_the_template_says_waits_where_memory_is_short(
 
 
 @pytest.mark.parametrize(
-    ("waiting", "elsewhere", "processors", "starts"),
+    ("waiting", "shared", "processors", "starts"),
     [
         (0, False, 2, 1),
         (1, False, 2, 1),
@@ -179,10 +179,10 @@ def test_no_more_than_the_template_says_waits_where_memory_is_short(
     ],
 )
 def test_sandboxes_for_later_leave_processors_to_the_jobs_that_run(
-    waiting: int, elsewhere: bool, processors: int, starts: int
+    waiting: int, shared: bool, processors: int, starts: int
 ) -> None:
     """Three at once on two processors held up every job that came meanwhile; one that waits needs all there are."""
-    assert starts_at_once(waiting, elsewhere=elsewhere, processors=processors) == starts
+    assert starts_at_once(waiting, shared=shared, processors=processors) == starts
 
 
 async def test_a_pool_makes_more_at_once_only_for_jobs_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,10 +35,10 @@ class TemplateRules:
 class Access:
     """What one sandbox may do and has done."""
 
-    def __init__(self, rules: TemplateRules, budgets: Budgets, metrics: Metrics) -> None:
-        """Begin without a job."""
+    def __init__(self, rules: TemplateRules, budgets: Budgets, metrics: Metrics, job: Job | None = None) -> None:
+        """Begin with the job that the sandbox has by now, if any."""
         self.rules = rules
-        self.job: Job | None = None
+        self.job = job
         self.open_connections = 0
         self.logged = 0
         self._budgets = budgets

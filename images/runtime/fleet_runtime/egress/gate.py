@@ -43,15 +43,18 @@ class Gates:
         self._gates: dict[str, Gate] = {}
         self._connections = 0
 
-    async def open(self, sandbox: str, template: str, descriptor: int) -> None:
-        """Serve a sandbox on a listening socket, which is then this process's to close."""
+    async def open(self, sandbox: str, template: str, descriptor: int, job: Job | None = None) -> bool:
+        """Serve a sandbox, and its job if it has one by now, on a listening socket, which is then this process's.
+
+        False for a sandbox that is known already, or of a template that is not.
+        """
         listening = socket.socket(fileno=descriptor)
         rules = self._rules.get(template)
         if rules is None or sandbox in self._gates:
             listening.close()
             _log.error("egress_sandbox_refused", sandbox=sandbox, template=template, known=rules is not None)
-            return
-        gate = self._gates[sandbox] = Gate(Access(rules, self._budgets, self._metrics))
+            return False
+        gate = self._gates[sandbox] = Gate(Access(rules, self._budgets, self._metrics, job))
         self._metrics.sandboxes.set(len(self._gates))
         listening.setblocking(False)
 
@@ -59,6 +62,7 @@ class Gates:
             await self._connected(gate, reader, writer)
 
         gate.server = await asyncio.start_unix_server(connected, sock=listening, limit=_BUFFER_BYTES)
+        return True
 
     def bind(self, sandbox: str, job: Job) -> bool:
         """Let a sandbox's job out from now on; False for a sandbox that is not known or has another job."""

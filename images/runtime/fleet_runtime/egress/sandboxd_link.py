@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,12 @@ class SandboxdLink:
     async def _do(self, link: Link, message: dict[str, Any], descriptor: int | None) -> None:
         match message:
             case {"op": "open", "sandbox": str(sandbox), "template": str(template)} if descriptor is not None:
-                await self._gates.open(sandbox, template, descriptor)
+                job = _job(message) if "job_id" in message else None
+                if await self._gates.open(sandbox, template, descriptor, job) and job is not None:
+                    await link.send({"op": "bound", "sandbox": sandbox})
                 return
-            case {"op": "bind", "sandbox": str(sandbox), "job_id": str(job_id), "tenant": str(tenant)}:
-                if self._gates.bind(sandbox, Job(job_id, tenant)):
+            case {"op": "bind", "sandbox": str(sandbox)}:
+                if self._gates.bind(sandbox, _job(message)):
                     await link.send({"op": "bound", "sandbox": sandbox})
             case {"op": "close", "sandbox": str(sandbox)}:
                 self._gates.close(sandbox)
@@ -110,3 +113,7 @@ class SandboxdLink:
         if problem != self._said:
             _log.log(30 if problem else 20, "egress_link_changed", connected=problem is None, reason=problem)
         self._said = problem
+
+
+def _job(message: Mapping[str, Any]) -> Job:
+    return Job(str(message["job_id"]), str(message["tenant"]))

@@ -14,13 +14,13 @@ _SPARE_SHARE = 1 / 8
 _MEMORY = Path("/proc/meminfo")
 
 
-def starts_at_once(waiting: int, *, elsewhere: bool, processors: int | None = os.cpu_count()) -> int:
+def starts_at_once(waiting: int, *, shared: bool, processors: int = os.cpu_count() or 1) -> int:
     """Return how many sandboxes to make at once while so many jobs wait for one.
 
     Making one keeps a processor busy for longer than a short job does, so those for later leave half of this host's to
-    the jobs that run; `elsewhere` means that it is not this host that makes them.
+    the jobs that run. A `shared` stock (backend.py) is not made by this host.
     """
-    ahead = _STARTS_AT_ONCE if elsewhere else (processors or 1) // 2
+    ahead = _STARTS_AT_ONCE if shared else processors // 2
     return min(_STARTS_AT_ONCE, max(1, waiting, ahead))
 
 

@@ -35,7 +35,7 @@ class _Way:
 
     template: str
     listening: socket.socket
-    binding: Mapping[str, str] | None = None
+    job: Mapping[str, str] | None = None
     bound: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -113,10 +113,10 @@ class EgressLink:
     async def bind(self, name: str, job_id: str, tenant: str) -> None:
         """Let a sandbox's job out; returns when the proxy says that it does. Raises LinkError for no such sandbox."""
         way = self._ways.get(name)
-        if way is None or way.binding is not None:
+        if way is None or way.job is not None:
             raise LinkError("the sandbox has no way to the egress proxy of its own")
-        way.binding = {"op": "bind", "sandbox": name, "job_id": job_id, "tenant": tenant}
-        self._tell(way.binding)
+        way.job = {"job_id": job_id, "tenant": tenant}
+        self._tell({"op": "bind", "sandbox": name, **way.job})
         await way.bound.wait()
 
     def discard(self, name: str) -> None:
@@ -128,9 +128,9 @@ class EgressLink:
 
     def _announce(self, name: str) -> None:
         way = self._ways[name]
-        self._tell({"op": "open", "sandbox": name, "template": way.template}, way.listening)
-        if way.binding is not None:
-            self._tell(way.binding)
+        # With its job, if it has one: what has been connecting meanwhile is served as soon as this is heard.
+        job = way.job or {}
+        self._tell({"op": "open", "sandbox": name, "template": way.template, **job}, way.listening)
 
     def _tell(self, message: Mapping[str, Any], passed: socket.socket | None = None) -> None:
         """Say it in its turn; without a proxy it is said to the next one, as far as it still holds."""

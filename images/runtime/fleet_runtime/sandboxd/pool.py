@@ -191,7 +191,7 @@ class TemplatePool:
         waiting = sum(1 for place in self._waiting if not place.done())
         missing = waiting + wanted - len(self._idle) - self._starting
         room = self.template.maximum - len(self._idle) - self._starting - len(self._running) - self._removing
-        at_once = starts_at_once(waiting, elsewhere=self._backend.shared)
+        at_once = starts_at_once(waiting, shared=self._backend.shared)
         for _ in range(min(missing, room, at_once - self._starting)):
             self._starting += 1
             self._background(self._start())
