@@ -94,11 +94,15 @@ class _Run:
             reporter.ensure_newline()
             reporter.write_line(text, bold=True)
 
+    def _group_of(self, nodeid: str) -> str:
+        # Not the file that the function is in: the suites of sandboxes and of the runtime also run on a cluster.
+        return _group(Path(self._config.rootpath) / nodeid.partition("::")[0])
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
         """A heading before the first test of each group."""
-        del nodeid
-        group = _group(Path(self._config.rootpath) / location[0])
+        del location
+        group = self._group_of(nodeid)
         now = time.monotonic()
         self._begun.setdefault(group, now)
         if group != self._group:
@@ -107,7 +111,7 @@ class _Run:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note times, skips and outcomes."""
-        group = _group(Path(self._config.rootpath) / report.location[0])
+        group = self._group_of(report.nodeid)
         self._ended[group] = time.monotonic()
         if report.when == "call" or report.outcome != "passed":
             self._counts[group] = self._counts.get(group, 0) + 1

@@ -6,7 +6,7 @@ import psycopg
 from agent_fleet.kubernetes.pool_autoscaler import QUERY
 from fleet_runtime.database import Database
 from fleet_runtime.store.acceptance import Acceptance
-from jobs import new_job, worker_on
+from jobs import new_job, set_limits, worker_on
 
 _ENDED = """
 INSERT INTO jobs (id, tenant, template, language, status, priority, max_attempts, retry_terminated, timeout_seconds,
@@ -42,6 +42,19 @@ async def test_jobs_of_another_pool_are_not_counted(database: Database, database
     await Acceptance(database).accept(new_job(template="alpha-testing"))
     assert counted(database_url) == 0
     assert counted(database_url, "alpha-testing") == 1
+
+
+async def test_jobs_that_a_budget_keeps_waiting_start_no_workers(database: Database, database_url: str) -> None:
+    """One tenant with a long queue and a place for one job would have all of a pool's workers paid for, all idle."""
+    acceptance = Acceptance(database)
+    for _ in range(4):
+        await acceptance.accept(new_job("limited"))
+    await acceptance.accept(new_job("free"))
+    await set_limits(database, "limited", max_concurrent=1)
+    assert counted(database_url) == 2
+    claims, _ = worker_on(database, "w")
+    assert len(await claims.claim(4)) == 2
+    assert counted(database_url) == 2
 
 
 async def test_ended_jobs_cost_the_query_nothing(database: Database, database_url: str) -> None:

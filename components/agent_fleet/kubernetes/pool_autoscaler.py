@@ -23,11 +23,11 @@ DATABASE_KEY = "FLEET_DATABASE_URL"
 FAILED_COUNTS = 3
 """How often in a row the jobs cannot be counted before the fallback holds."""
 QUERY = (
-    "SELECT (SELECT count(*) FROM jobs WHERE template = '{template}' AND status = 'queued')"
+    "SELECT coalesce((SELECT jobs FROM jobs_to_begin WHERE template = '{template}'), 0)"
     " + (SELECT count(*) FROM jobs WHERE template = '{template}' AND status = 'running')"
 )
-"""Jobs that wait or run. Running ones count, or a pool would shrink under its longest jobs. Two counts and not one,
-because each has a partial index of its own and an ended job is in neither."""
+"""Jobs that could begin or run. Running ones count, or a pool would shrink under its longest jobs. Those that a
+tenant's budget keeps waiting do not: no worker may take them. Of ended jobs neither part reads anything."""
 
 _TEMPLATE = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?")
 
