@@ -26,9 +26,9 @@ python := .venv/bin/python
 engine := $(python) -m engine
 pytest := $(python) -m pytest
 uv := .venv/bin/uv
-# Tests that wait for an engine most of their time, each with a stack of its own: two at a time. Not those of tests/cluster: the
-# node of a small machine has no room for two fleets.
-side_by_side := tests/engine
+# Two at a time: what they make has names and ports of its own, and most of them wait for something half of their time. The others take
+# both processors by themselves, or share a Docker host or the node, on which a small machine has no room for two fleets.
+side_by_side := $(addprefix tests/,unit policies commands runtime engine)
 sources := __main__.py settings architectures ci client components engine images policies tests benchmarks examples
 # What failed in the first part would otherwise stand far above the end.
 failures := .failed-tests
@@ -130,9 +130,9 @@ ifdef TESTS
 	@$(pytest) $(TESTS)
 else
 	@rm -f $(failures)
-	@$(pytest) --append-failures $(failures) $(side_by_side:%=--ignore=%); ended=$$?; \
+	@$(pytest) --append-failures $(failures) -n 2 --dist loadgroup $(side_by_side); ended=$$?; \
 		if [ $$ended -gt 1 ]; then exit $$ended; fi; \
-		$(pytest) --append-failures $(failures) -n 2 --dist loadgroup $(side_by_side) && [ $$ended = 0 ] && exit; \
+		$(pytest) --append-failures $(failures) $(side_by_side:%=--ignore=%) && [ $$ended = 0 ] && exit; \
 		printf '\nWhat failed, in either part:\n'; cat $(failures) 2>/dev/null; exit 1
 endif
 
