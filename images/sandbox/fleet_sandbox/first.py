@@ -18,6 +18,8 @@ READY = b"R\0\0\0\0"
 """The frame that says so (frames.py)."""
 HASTE_MILLISECONDS = 25
 """How soon after that word a waiting job is there."""
+MANY_BLOCKS = 500_000
+"""Of memory, an object or a part of one each; a bare interpreter has 40,000."""
 EGRESS_SOCKET = "/run/egress/proxy.sock"
 """Mounted in sandboxes of templates with egress."""
 PROXY_URL = "http://127.0.0.1:3128"
@@ -161,9 +163,12 @@ def let_all_be_finalised() -> None:
 
     A file left open says it. What hangs on a class or module that was frozen, as `json.JSONEncoder.default = mine` does
     with all that `mine` can see, would not be finalised. To collect all takes as long as the rest of an end, so only
-    then. What is frozen is not looked through here.
+    then. What is frozen is not looked through here, nor so many objects of a job that a list of them would cost memory
+    which the job may not have.
     """
-    if any(hasattr(kind, "__del__") for kind in set(map(type, gc.get_objects()))):
+    if sys.getallocatedblocks() > MANY_BLOCKS or any(
+        hasattr(kind, "__del__") for kind in set(map(type, gc.get_objects()))
+    ):
         gc.unfreeze()
 
 
