@@ -105,8 +105,11 @@ def test_a_checkout_too_deep_for_sockets_is_refused(tmp_path: Path, monkeypatch:
 def test_another_checkouts_cluster_is_named(place: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents two checkouts from starting over each other's node, and a killed one from being in the way for good."""
     monkeypatch.setattr(network, "owner", Mock(return_value=str(tmp_path)))
-    command = ["kubelet", "-c", "read _", f"--config={tmp_path}/configuration/file"]
-    part = subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE)
+    command = ["kubelet", "-c", "echo; read _", f"--config={tmp_path}/configuration/file"]
+    part = subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert part.stdout is not None
+    # Until it runs the kernel may know no command line of it.
+    part.stdout.readline()
     with pytest.raises(UserFacingError) as raised:
         conflicts.check_owner(place)
     assert str(tmp_path) in raised.value.message
