@@ -49,8 +49,9 @@ class Process:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the log so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """Return the whole lines of the log so far."""
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def line(self, event: str, *, seconds: float = _START_SECONDS) -> dict[str, Any]:
         """Wait for an event in the log."""

@@ -4,6 +4,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Generator
+from typing import Any
 
 import httpx
 import psycopg
@@ -78,9 +79,16 @@ def test_both_processes_log_the_trace_beside_request_and_job(traced_stack: Stack
     trace, traceparent = _parent()
     with traced_stack.client() as client:
         id_ = _execute(client, traceparent)
-    lines = [line for process in traced_stack.processes for line in process.lines()]
-    about = {line["event"]: line for line in lines if line.get("trace_id") == trace}
-    assert about.keys() == {"request", "job_accepted", "attempt_ended"}
+    told = {"request", "job_accepted", "attempt_ended"}
+
+    def lines() -> dict[str, dict[str, Any]]:
+        every = (line for process in traced_stack.processes for line in process.lines())
+        return {line["event"]: line for line in every if line.get("trace_id") == trace}
+
+    # A caller has the answer before the request's line is written.
+    until(lambda: lines().keys() >= told, what="the lines of both processes")
+    about = lines()
+    assert about.keys() == told
     assert about["job_accepted"]["job"] == about["attempt_ended"]["job"] == id_
     assert len({line["request_id"] for line in about.values()}) == 1
 
