@@ -72,9 +72,9 @@ def _database_url(server: Server, name: str) -> str:
     return server.url.rpartition("/")[0] + f"/{name}"
 
 
-def _new_database(server: Server) -> Generator[str]:
+def _new_database(server: Server, template: str = _TEMPLATE) -> Generator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(create)
     yield _database_url(server, name)
@@ -100,6 +100,12 @@ def _drop(connection: psycopg.Connection[Any], name: sql.Identifier) -> None:
 def database_url(server: Server) -> Generator[str]:
     """A migrated database of this test's own."""
     yield from _new_database(server)
+
+
+@pytest.fixture
+def empty_database_url(server: Server) -> Generator[str]:
+    """A database without tables."""
+    yield from _new_database(server, "template1")
 
 
 @pytest.fixture

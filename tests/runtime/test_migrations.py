@@ -1,12 +1,9 @@
 """Bringing a database to the schema: an empty one, by many at once, and one that an earlier version has filled."""
 
-import uuid
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
-import pytest
 from alembic import command
 from alembic.config import Config
 from fleet_runtime import migrations
@@ -14,8 +11,6 @@ from fleet_runtime.database import Database
 from fleet_runtime.migrations.runner import migrate
 from fleet_runtime.store.dead_letters import DeadLetters
 from jobs import worker_on
-from postgres_server import Server
-from psycopg import sql
 from sqlalchemy import create_engine, make_url
 
 _OLD_JOBS = """
@@ -31,16 +26,6 @@ WITH job AS (
 )
 INSERT INTO job_inputs (job_id, payload) SELECT id, '' FROM job
 """
-
-
-@pytest.fixture
-def empty_database_url(server: Server) -> Generator[str]:
-    """A database without tables."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield server.url.rpartition("/")[0] + f"/{name}"
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _upgrade_to(url: str, revision: str) -> None:
