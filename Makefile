@@ -130,7 +130,7 @@ ifdef TESTS
 	@$(pytest) $(TESTS)
 else
 	@rm -f $(failures)
-	@$(pytest) --append-failures=$(failures) -n 2 --dist loadgroup $(side_by_side); ended=$$?; \
+	@$(pytest) --append-failures=$(failures) -n 2 --dist loadfile --no-loadscope-reorder $(side_by_side); ended=$$?; \
 		if [ $$ended -gt 1 ]; then exit $$ended; fi; \
 		$(pytest) --append-failures=$(failures) $(side_by_side:%=--ignore=%) && [ $$ended = 0 ] && exit; \
 		printf '\nWhat failed, in either part:\n'; cat $(failures) 2>/dev/null; exit 1

@@ -62,14 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the long tests or the others, and order the groups; within a group the order stays.
-
-    Of tests that run side by side (`-n 2 --dist loadgroup`) those of a file stay together, which share what it starts.
-    """
+    """Choose the long tests or the others, and order the groups; within a group the order stays."""
     soak = bool(config.getoption("--soak"))
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     chosen = [item for item in items if (item.get_closest_marker("soak") is not None) == soak]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = sorted(chosen, key=lambda item: _rank(_group(item.path)))

@@ -92,7 +92,8 @@ class DockerPlace:
     def what_stays(self) -> str:
         """Images are a cache, and this fleet's may be what another run builds on: they stay."""
         wanted = (*(f"agent-fleet/{name}:{self._fleet}" for name in _IMAGES), BASE)
-        tags = sorted(tag for image in self._client.images.list() for tag in image.tags if tag in wanted)
+        # One request: `images.list` asks for each image once more, and somebody may remove one meanwhile.
+        tags = sorted(tag for image in self._client.api.images() for tag in image["RepoTags"] or () if tag in wanted)
         if not tags:
             return ""
         return f"The images stay, so that the next `make up` is quick. To remove them: docker image rm {' '.join(tags)}"

@@ -13,6 +13,8 @@ from fleet_runtime.worker.host_departure import HAND_BACK_SECONDS
 from runtime_processes import Process, Stack
 
 WAYS = ("interruption", "termination", "recommendation, then interruption", "recommendation, then termination")
+JOBS_AT_ONCE = 2
+"""Of a host."""
 _DRAIN_SECONDS = 2.0
 _HOOK_SECONDS = 90.0
 """How long a group waits at its hook before it ends the host without it."""
@@ -56,7 +58,7 @@ class Hosts:
         worker = self.stack.start_worker(
             **self.ec2.environment(instance),
             SANDBOXD_SOCKET=str(run / "sandboxd.sock"),
-            CONCURRENCY="2",
+            CONCURRENCY=str(JOBS_AT_ONCE),
             DRAIN_SECONDS=f"{_DRAIN_SECONDS:g}",
             HOST_NOTICES_SECONDS="1",
             LIFECYCLE_HEARTBEAT_SECONDS="1",

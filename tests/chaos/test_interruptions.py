@@ -14,12 +14,14 @@ import httpx
 import psycopg
 import pytest
 from emulated_ec2 import EmulatedEc2, emulated_ec2
-from interrupted_hosts import Hosts
+from interrupted_hosts import JOBS_AT_ONCE, Hosts
 from postgres_server import NoServerError, start_server
 from runtime_processes import Stack, start_stack, until
 
 _TENANT = "tenant-0"
 _STALLED_SECONDS = 120.0
+_LONG_SECONDS = 20.0
+"""Of the jobs that the hosts begin with: more than any way to go leaves them, so that the first hands its own back."""
 _RUN_AGAIN_LIMIT_SECONDS = 120.0
 """Far above what it takes: a busy machine is no fault. What it took is recorded."""
 
@@ -44,6 +46,7 @@ FROM moves AS back WHERE back.was = 'running' AND back.became = 'queued'
 """
 
 
+@pytest.mark.timeout(600)
 def test_two_hundred_jobs_end_once_each_while_hosts_are_taken_away(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -80,7 +83,7 @@ def _interrupt(
         for host in fleet.serving:
             host.worker.line("worker_started", seconds=_STALLED_SECONDS)
         begun = time.monotonic()
-        _submit(client, jobs, seed, lengths)
+        _submit(client, jobs, seed, lengths, long=JOBS_AT_ONCE * hosts)
         _take_away(fleet, stack, jobs, departures)
         fleet.settle()
         record("seconds", round(time.monotonic() - begun, 1))
@@ -103,11 +106,11 @@ def _served(folder: Path) -> Generator[Stack]:
         server.remove()
 
 
-def _submit(client: httpx.Client, jobs: int, seed: str, lengths: Sequence[float]) -> None:
+def _submit(client: httpx.Client, jobs: int, seed: str, lengths: Sequence[float], *, long: int) -> None:
     """Have all jobs accepted: more than all hosts can run at once, so that none is ever idle."""
 
     def submit(number: int) -> None:
-        seconds = random.Random(f"{seed}-{number}").choice(lengths)
+        seconds = _LONG_SECONDS if number < long else random.Random(f"{seed}-{number}").choice(lengths)
         body = {
             "language": "bash",
             "code": f"echo {number}; sleep {seconds}",

@@ -67,6 +67,11 @@ class AgentSandboxPool(PodPool):
         """The Sandbox that a claim is bound to, which has its pod's name."""
         return self.cluster.get("sandboxclaim", "-n", self.namespace, claim)["status"]["sandbox"]["name"]
 
+    def bound(self) -> set[str]:
+        """The Sandboxes of all claims that have one, by one look."""
+        claims = self.cluster.get("sandboxclaims", "-n", self.namespace)["items"]
+        return {one["status"]["sandbox"]["name"] for one in claims if one.get("status", {}).get("sandbox")}
+
     def sandboxes(self) -> set[str]:
         """Every Sandbox that there is."""
         found = self.cluster.get("sandboxes.agents.x-k8s.io", "-n", self.namespace)["items"]

@@ -67,7 +67,7 @@ async def test_a_job_that_hears_no_signal_ends_with_its_claim_and_not_after_the_
 ) -> None:
     """A worker may delete no pod here, so a pod's hour of grace must not be what ends a job that was killed."""
     await daemon.warm(seconds=60)
-    held = {warm_pool.sandbox_of(claim) for claim in warm_pool.claimed()}
+    held = warm_pool.bound()
     result = await daemon.run("python", _STAYS, timeout_seconds=2)
     assert (result.reason, result.stdout) == ("timed_out", b"deaf\n")
     (used,) = await _no_longer_claimed(warm_pool, held)
@@ -76,6 +76,6 @@ async def test_a_job_that_hears_no_signal_ends_with_its_claim_and_not_after_the_
 
 async def _no_longer_claimed(pool: AgentSandboxPool, held: set[str]) -> set[str]:
     def used() -> set[str]:
-        return held - {pool.sandbox_of(claim) for claim in pool.claimed()}
+        return held - pool.bound()
 
     return await asyncio.to_thread(until, used, 30, "the used claim to be gone")

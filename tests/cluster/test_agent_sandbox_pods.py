@@ -139,7 +139,7 @@ async def test_a_pool_without_room_hands_a_job_back_and_breaks_nothing(
     """That the namespace's quota is in use is nobody's failure: the job must not be counted as having failed."""
     own_warm_pool.replicas, own_warm_pool.pods_at_most = 1, 2
     own_warm_pool.create()
-    daemon = own_claim_daemons(warm=0, maximum=4, start_timeout_seconds=8)
+    daemon = own_claim_daemons(warm=0, maximum=4, start_timeout_seconds=20)
     daemon.start()
     async with running(daemon, "sleep 60", timeout_seconds=90) as first:
         until(lambda: len(names(own_warm_pool)) == 2 and own_warm_pool.count_ready(), 60, "the pool to be refilled")

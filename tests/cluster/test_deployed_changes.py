@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 from deployed_cluster import Fleet, pool, wait_for
 from kr8s import NotFoundError
@@ -49,7 +50,11 @@ def test_replicas_that_an_autoscaler_moved_are_left_alone(fleet: Fleet) -> None:
     """Prevents every deployment from undoing what load has asked for."""
     namespace = f"{fleet.label}-alpha"
     with fleet.changed() as settings:
-        settings["teams"]["alpha"]["pools"]["testing"] |= {"maximum": 2, "autoscaler": "hpa", "sandboxes": 4}
+        settings["teams"]["alpha"]["pools"]["testing"] |= {
+            **{"maximum": 2, "autoscaler": "hpa", "sandboxes": 4},
+            # What it uses when idle is more, so that the autoscaler itself wants two.
+            "memory_percent": 10,
+        }
         fleet.succeed("up")
         deployment = Deployment.get("testing", namespace=namespace, api=fleet.api)
         # As an autoscaler does it: through the subresource, so that the field is its own.
@@ -140,7 +145,8 @@ def test_an_update_of_the_api_fails_no_request(fleet: Fleet) -> None:
     answers: list[int | str] = []
 
     def ask() -> None:
-        with fleet.http() as client:
+        # A connection for each request: one that the server ends while it is idle is no request that failed.
+        with fleet.http(limits=httpx.Limits(max_keepalive_connections=0)) as client:
             while not stop.is_set():
                 try:
                     answers.append(client.get("/jobs", params={"limit": 1}).status_code)

@@ -21,11 +21,11 @@ from engine.targets.cluster_objects import known
 
 def test_the_job_of_a_killed_worker_ends_once(fleet: Fleet) -> None:
     """A job in a dead worker's hands must neither hang nor be reported twice."""
-    job = fleet.send(language="python", code="import time\ntime.sleep(6)\nprint('done')", timeout_seconds=30)
+    job = fleet.send(language="python", code="import time\ntime.sleep(20)\nprint('done')", timeout_seconds=60)
     wait_for(lambda: fleet.status(job) == "running", "the job runs")
     (worker,) = fleet.pods("pool")
     Pod(worker, api=fleet.api).delete(grace_period=0, force=True)
-    result = fleet.result(job, 120)
+    result = fleet.result(job, 180)
     assert (result["status"], result["stdout"]) == ("succeeded", "done\n")
     assert result["attempt"] == 2
     with fleet.http() as client:

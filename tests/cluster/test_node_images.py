@@ -21,6 +21,7 @@ def test_imported_images_run_without_any_pull(node: NodeUnderTest) -> None:
         names = import_images(client, found, node.layout, stack, print)
         place = new_name("imported")
         node.apply(namespace(place))
+        node.kubectl("wait", "--for=create", "serviceaccount/default", "-n", place, "--timeout=60s")
         worker = pod("worker", place, names["runtime"])
         worker["spec"]["containers"][0]["imagePullPolicy"] = "Never"
         node.apply(worker)

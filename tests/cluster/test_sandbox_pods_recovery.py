@@ -177,11 +177,11 @@ async def test_a_pod_whose_container_was_restarted_is_deleted_and_never_claimed(
 
 async def test_a_shortage_of_pods_hands_a_job_back_and_breaks_nothing(own_daemons: Daemons) -> None:
     """That all pods are in use is nobody's failure: the job must not be counted as having failed."""
-    daemon = own_daemons(warm=0, maximum=3, start_timeout_seconds=3)
+    daemon = own_daemons(warm=0, maximum=3, start_timeout_seconds=6)
     daemon.pool.scale(1)
     until(lambda: len(names(daemon.pool)) == 1, 60, "one pod to be left")
     daemon.start()
-    async with running(daemon, "sleep 8") as job:
+    async with running(daemon, "sleep 14") as job:
         with pytest.raises(SandboxRefused, match="no sandbox pod is free") as refusal:
             await daemon.run("bash", "true")
         assert refusal.value.code == "no_capacity"

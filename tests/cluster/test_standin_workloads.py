@@ -1,10 +1,11 @@
 """The kubernetes stand-in where pods really run: readiness, roll-outs, failures and draining as kubelets show them."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from node_under_test import NodeUnderTest, new_name
-from stack_program import StackProgram, wait_until
+from stack_program import StackProgram
 
 from engine import plugins
 from engine.environment import engine_environment
@@ -125,9 +126,14 @@ k8s.apps.v1.Deployment("pool", metadata=meta("pool"), spec={"selector": chosen("
     workloads.up().succeeded()
     name = node.get("pods", "-n", namespace)["items"][0]["metadata"]["name"]
     workloads.write(start)
-    with workloads.start("up", "--yes", "--skip-preview") as process:
-        wait_until(lambda: "drained" in node.kubectl("logs", "-n", namespace, name), 40, "the pod to drain")
-        text, _ = process.communicate(timeout=60)
+    kubectl = [*node.inside, str(node.layout.programs / "kubectl"), f"--kubeconfig={node.kubeconfig}"]
+    following = [*kubectl, "logs", "--follow", "-n", namespace, name]
+    # From before the change: right after its last line the pod is gone, and its log with it.
+    with subprocess.Popen(following, stdout=subprocess.PIPE, text=True) as log:
+        with workloads.start("up", "--yes", "--skip-preview") as process:
+            text, _ = process.communicate(timeout=100)
+        said, _ = log.communicate(timeout=30)
+    assert "drained" in said
     assert process.returncode == 0, text
     assert "1 deleted" in text
     assert node.get("pods", "-n", namespace)["items"] == []

@@ -82,9 +82,13 @@ def test_the_second_run_does_nothing_and_is_quick(machine: _Machine) -> None:
     """Prevents every `make` from waiting for a resolver; a changed lock file is noticed."""
     code, output = machine.run()
     assert (code, machine.syncs()) == (0, 1), output
-    begun = time.monotonic()
-    assert machine.run() == (0, "")
-    assert time.monotonic() - begun < 1.0, "0.05 s on a quiet machine"
+
+    def seconds() -> float:
+        begun = time.monotonic()
+        assert machine.run() == (0, "")
+        return time.monotonic() - begun
+
+    assert min(seconds() for _ in range(5)) < 1.0, "0.05 s on a quiet machine"
     with (machine.root / "uv.lock").open("a") as lock:
         lock.write("\n# changed\n")
     assert machine.run()[0] == 0

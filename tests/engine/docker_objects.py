@@ -46,8 +46,9 @@ class DockerObjects:
             network.remove()
         for volume in self._own(self.client.volumes.list()):
             volume.remove(force=True)
-        for image in self.client.images.list():
-            for tag in image.tags:
+        # One request: `images.list` asks for each image once more, and others remove theirs meanwhile.
+        for image in self.client.api.images():
+            for tag in image["RepoTags"] or ():
                 if tag.startswith(self.prefix):
                     self.client.images.remove(tag, force=True)
 

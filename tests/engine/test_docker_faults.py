@@ -23,12 +23,12 @@ def test_a_container_that_never_gets_healthy_fails_with_its_log_and_is_removed(
         container(
             docker_objects,
             tiny_image,
-            'command=["sh", "-c", "echo the reason is here; exec sleep 600"], wait=True, wait_timeout=2,'
+            'command=["sh", "-c", "echo the reason is here; exec sleep 600"], wait=True, wait_timeout=8,'
             'healthcheck={"tests": ["CMD", "sh", "-c", "echo not yet; false"], "interval": "200ms", "retries": 1}',
         )
     )
     outcome = stack.up().failed()
-    assert "was not healthy within 2 s (waitTimeout)" in outcome.text
+    assert "was not healthy within 8 s (waitTimeout)" in outcome.text
     assert "the reason is here" in outcome.text
     assert "not yet" in outcome.text
     assert docker_objects.names() == []

@@ -76,7 +76,7 @@ def test_a_quota_that_refuses_pods_is_an_error_in_its_own_words(
     cluster_stack.write(deployment(namespace, 2))
     begun = time.monotonic()
     text = cluster_stack.up().failed().text
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 115, "not the two minutes that a wait may take"
     assert (
         "exceeded quota: small, requested: requests.cpu=100m, used: requests.cpu=100m, limited: requests.cpu=150m"
         in text
@@ -91,6 +91,7 @@ def test_what_did_not_become_ready_in_time_is_kept_and_gone_on_with(
     text = cluster_stack.up().failed().text
     assert f"Deployment {namespace}/app was not ready after 2 s" in text
     uid = control_plane.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/app")["metadata"]["uid"]
+    wait_until(lambda: bool(pods(control_plane, namespace)), 30, "a pod")
     control_plane.serve_pods(namespace)
     assert cluster_stack.up().succeeded().changes == {"updated": 1, "unchanged": 1}
     assert control_plane.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/app")["metadata"]["uid"] == uid

@@ -16,6 +16,7 @@ from doorbell_carriers import Carrier, PostgresCarrier, RedisCarrier
 from filelock import FileLock
 from fleet_runtime.database import Database
 from fleet_runtime.migrations.runner import migrate
+from jobs import opened
 from postgres_server import ContainerServer, LocalServer, NoServerError, Server, start_server
 from psycopg import sql
 from runtime_processes import Stack, start_stack
@@ -111,10 +112,10 @@ def empty_database_url(server: Server) -> Generator[str]:
 @pytest.fixture
 async def database(database_url: str) -> AsyncGenerator[Database]:
     """Open connections to `database_url`."""
-    opened = Database(database_url, application_name="test", connections=20, timeout_seconds=10)
-    await opened.open()
-    yield opened
-    await opened.close()
+    database = Database(database_url, application_name="test", connections=20, timeout_seconds=10)
+    await opened(database)
+    yield database
+    await database.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import botocore.session
+import httpx
+import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.serialize import create_serializer
+from fleet_runtime.doorbell import aws_credentials
+from fleet_runtime.worker import instance_metadata
 
 REGION = "eu-west-1"
 GROUP, HOOK, LAUNCH_HOOK = "fleet-workers", "fleet-workers-drain", "fleet-workers-launch"
@@ -240,7 +244,11 @@ def emulated_ec2() -> Generator[EmulatedEc2]:
     thread = threading.Thread(target=server.serve_forever, name="emulated-ec2")
     thread.start()
     try:
-        yield served[0]
+        with pytest.MonkeyPatch.context() as patched:
+            # It answers from a thread of the test's own process: on a busy machine later than a host's own service.
+            patched.setattr(instance_metadata, "_TIMEOUT", httpx.Timeout(30.0))
+            patched.setattr(aws_credentials, "_METADATA_SECONDS", 30)
+            yield served[0]
     finally:
         server.shutdown()
         thread.join()

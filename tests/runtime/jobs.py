@@ -1,11 +1,13 @@
 """Jobs for tests of the store, with every field that a test does not care about filled in."""
 
+import asyncio
+import contextlib
 import hashlib
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from fleet_runtime.database import Database
+from fleet_runtime.database import Database, DatabaseAway
 from fleet_runtime.identifiers import new_job_id
 from fleet_runtime.store.budgets import Budgets
 from fleet_runtime.store.claims import Claims
@@ -46,6 +48,16 @@ def new_job(tenant: str = "tenant", **given: Any) -> NewJob:
         "tombstone_ttl_seconds": 3_600,
     }
     return NewJob(**{**fields, **given})
+
+
+async def opened(database: Database) -> None:
+    """Open it, and wait for its first answer: a busy machine may need longer for that than a statement is given."""
+    await database.open()
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(DatabaseAway):
+                await database.tuples("SELECT 1", {})
+                return
 
 
 def worker_on(

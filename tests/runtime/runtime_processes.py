@@ -159,7 +159,7 @@ def start_stack(database_url: str, *, workers: int = 0, **settings: str) -> Gene
                 stack.start_worker()
             wanted = 200 if workers else 503
             until(
-                lambda: httpx.get(f"{stack.url}/ready").status_code == wanted and _prepared(stack),
+                lambda: httpx.get(f"{stack.url}/ready", timeout=30).status_code == wanted and _prepared(stack),
                 seconds=_START_SECONDS,
                 what="the stack",
             )
@@ -170,4 +170,4 @@ def start_stack(database_url: str, *, workers: int = 0, **settings: str) -> Gene
 
 
 def _prepared(stack: Stack) -> bool:
-    return bool(httpx.get(f"{stack.metrics_url}/health").json()["prepared"])
+    return bool(httpx.get(f"{stack.metrics_url}/health", timeout=30).json()["prepared"])

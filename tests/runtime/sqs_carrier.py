@@ -70,7 +70,9 @@ class SqsServer:
             "X-Amz-Target": f"AmazonSQS.{action}",
             "Authorization": signature,
         }
-        answer = httpx.post(f"http://127.0.0.1:{self.port}/", content=json.dumps(arguments), headers=headers)
+        answer = httpx.post(
+            f"http://127.0.0.1:{self.port}/", content=json.dumps(arguments), headers=headers, timeout=30
+        )
         assert answer.status_code == 200, answer.text
         return answer.json() if answer.content else {}
 

@@ -73,14 +73,14 @@ async def test_queued_and_running_jobs_are_sent_together(database: Database, sqs
         await Acceptance(database).accept(new_job())
     claims, _ = worker_on(database, "w")
     await claims.claim(1)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         assert await metric(sqs_server.port, "fleet-counted", database).send(client) == 3
     assert told(sqs_server, "fleet-counted") == [3.0]
 
 
 async def test_an_idle_fleet_says_so(database: Database, sqs_server: SqsServer) -> None:
     """Missing data ends no host: spot hosts would be paid for through the night."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         await metric(sqs_server.port, "fleet-idle", database).send(client)
     assert told(sqs_server, "fleet-idle") == [0.0]
 
@@ -112,7 +112,7 @@ async def test_a_refusal_repeats_nothing_of_what_was_sent(database: Database, sq
     """A log would have what a request was signed with."""
     refused = metric(sqs_server.port, "fleet-refused", database)
     refused._endpoint += "nowhere"  # pyright: ignore[reportPrivateUsage] - an address that answers with an error
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         with pytest.raises(MetricRefusedError) as error:
             await refused.send(client)
     assert "Credential" not in str(error.value)

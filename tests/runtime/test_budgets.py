@@ -104,9 +104,9 @@ async def test_jobs_a_minute_are_so_many_at_once_and_then_one_after_the_other(da
     assert usage.exhausted == ["jobs_per_minute"]
     assert usage.frees_in_seconds is not None
     assert 5 <= usage.frees_in_seconds <= 10
-    await _let_pass(database, 9)
+    await _let_pass(database, 5)
     assert await claim_together(workers, 4) == []
-    await _let_pass(database, 12)
+    await _let_pass(database, 20)
     assert len(await claim_together(workers, 4)) == 2
     await _let_pass(database, 600)
     assert len(await claim_together(workers, 4)) == 6

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 import psycopg
+import pytest
 from fleet_runtime.database import Database
 from fleet_runtime.identifiers import new_job_id
 from fleet_runtime.states import JobStatus
@@ -52,7 +53,7 @@ async def test_ten_thousand_queued_jobs_of_one_tenant_cost_another_nothing(datab
     """The claim's time must depend on how many tenants wait, not on how much one of them has queued."""
     claims, outcomes = worker_on(database, "w")
 
-    async def median_ms() -> float:
+    async def least_ms() -> float:
         samples: list[float] = []
         for _ in range(21):
             await Acceptance(database).accept(new_job("small", priority=1))
@@ -61,12 +62,13 @@ async def test_ten_thousand_queued_jobs_of_one_tenant_cost_another_nothing(datab
             samples.append((time.perf_counter() - started) * 1000)
             assert claimed[0].tenant == "small"
             await outcomes.finish(claimed[0].id, claimed[0].attempt, Outcome(JobStatus.SUCCEEDED))
-        return sorted(samples)[10]
+        # A cost that grows with the queue is in every sample; what else the machine does is not.
+        return min(samples)
 
     await queue_many(database, "big", 10)
-    few = await median_ms()
+    few = await least_ms()
     await queue_many(database, "big", 10_000)
-    many = await median_ms()
+    many = await least_ms()
     assert many < 3 * few + 5, f"{few:.2f} ms with 10 queued, {many:.2f} ms with 10,000"
 
 
@@ -115,9 +117,9 @@ async def test_a_lease_is_measured_on_the_databases_clock(database: Database, da
     (job,) = await claims.claim(1)
     assert (await Sweeper(database, grace_seconds=0).sweep()).requeued == []
     with psycopg.connect(database_url) as connection:
-        remaining = connection.execute("SELECT extract(epoch FROM lease_expires_at - now()) FROM jobs").fetchone()
-    assert remaining is not None
-    assert 28 < remaining[0] <= 30
+        length = connection.execute("SELECT extract(epoch FROM lease_expires_at - claimed_at) FROM jobs").fetchone()
+    assert length is not None
+    assert length[0] == pytest.approx(30)
     assert (await claims.renew([(job.id, 1)])).lost == frozenset()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from client_command import Command, command_of
+from gated_code import until_there
 from runtime_processes import Stack, start_stack, until
 
 
@@ -193,7 +194,8 @@ def test_a_fleet_that_goes_away_and_comes_back_goes_unnoticed(database_url: str,
     """An API that restarts, or dies, must not cost those who wait their result, nor run their job twice."""
     with start_stack(database_url, workers=1) as own:
         fleet = command_of(own, tmp_path)
-        fleet.file("program.py", "import pathlib, time\ntime.sleep(2)\nprint('told')")
+        gate = tmp_path / "gate"
+        fleet.file("program.py", f"import os, time\n{until_there(gate)}print('told')")
         # A new process takes the port of the old.
         own.environment["FLEET_API_LISTEN"] = own.url.removeprefix("http://")
         api = own.processes[0]
@@ -203,6 +205,7 @@ def test_a_fleet_that_goes_away_and_comes_back_goes_unnoticed(database_url: str,
         api.kill()
         late = fleet.start("run", "program.py")
         own.start_api()
+        gate.touch()
         for process in (*waiting, late):
             stdout, stderr = process.communicate(timeout=40)
             assert (process.returncode, stdout, stderr) == (0, b"told\n", b"")

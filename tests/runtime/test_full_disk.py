@@ -17,7 +17,7 @@ from runtime_processes import Stack, start_stack, until
 _DISK_MEBIBYTES = 160
 _DATA = "/var/lib/postgresql/data"
 _FILLER = f"{_DATA}/filler"
-_LEASE_SECONDS = 3
+_LEASE_SECONDS = 6
 # Not what compresses well, so that every such job takes pages of its own.
 _LARGE = "".join(f"# {number:x}\n" for number in range(12_000))
 
@@ -87,7 +87,7 @@ def test_a_full_disk_refuses_new_jobs_and_costs_none_that_was_accepted(
             return answer
 
         # The last one ends when the leases of the others are long over, if nobody renewed them.
-        for number, seconds in enumerate((1, 1, 4 * _LEASE_SECONDS)):
+        for number, seconds in enumerate((1, 1, 2.5 * _LEASE_SECONDS)):
             send(number, seconds)
         until(lambda: runs.exists() and len(runs.read_text().split()) == 3, what="the first jobs' start")
         with _full(small_server):

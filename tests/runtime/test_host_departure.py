@@ -250,7 +250,7 @@ async def test_a_host_that_cannot_be_asked_takes_jobs_and_is_counted(
         await left.departure.first_look()
         assert not left.stopping.is_set()
         counted = left.metrics.registry.get_sample_value
-        assert (counted("host_notice_failures_total") or 0) >= 1
+        await until(lambda: (counted("host_notice_failures_total") or 0) >= 1)
         instance.failing_with = None
         instance.interrupt()
         await left.drains()

@@ -11,13 +11,14 @@ import psycopg
 import pytest
 from fleet_runtime.database import Database
 from fleet_runtime.states import JobStatus
+from fleet_runtime.store import database_clock
 from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.store.records import ClaimedJob, Outcome
 from fleet_runtime.store.sweeping import Sweeper
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from jobs import end_backoff, expire_lease, new_job, row, set_limits, worker_on
+from jobs import end_backoff, expire_lease, new_job, opened, row, set_limits, worker_on
 
 TEMPLATES = ("agent-a", "agent-b")
 _TWO_WRITERS = """
@@ -127,11 +128,13 @@ class Workspaces(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(database_url: str) -> Generator[type[Workspaces]]:
+def machine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Generator[type[Workspaces]]:
     """The machine, on a database of its own."""
+    # A sweep that takes longer takes no leases away; that is the subject of test_database_clock.py.
+    monkeypatch.setattr(database_clock, "_TOLERANCE_SECONDS", 60.0)
     with asyncio.Runner() as runner:
         database = Database(database_url, application_name="machine", connections=8, timeout_seconds=10)
-        runner.run(database.open())
+        runner.run(opened(database))
         yield type(f"Workspaces{uuid.uuid4().hex[:4]}", (Workspaces,), {"database": database, "runner": runner})
         runner.run(database.close())
 

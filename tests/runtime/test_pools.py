@@ -103,7 +103,7 @@ def test_the_api_of_all_pools_is_ready_while_one_of_them_runs_and_names_those_th
     """One pool's trouble must not take the others' API out of service, nor stay unseen."""
     answer = httpx.get(f"{pools.url}/ready")
     assert answer.status_code == 200
-    reasons = answer.json()["reasons"]
+    reasons = [reason for reason in answer.json()["reasons"] if "is slow" not in reason]
     assert len(reasons) == 2
     assert "'alpha-documentation'" in reasons[0]
     assert "'beta-security'" in reasons[1]
@@ -114,8 +114,8 @@ def test_a_pool_that_scales_from_zero_is_ready_without_a_worker(shared_database_
     pool = {"tenant": "tenant-0", "agent_type": "testing", "template": "scaled", "scales_from_zero": True}
     settings = {"FLEET_POOLS": json.dumps([pool]), "FLEET_BOOTSTRAP_KEYS": pools.environment["FLEET_BOOTSTRAP_KEYS"]}
     url = start_another_api(pools, settings)
-    until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="the API to be ready")
-    assert httpx.get(f"{url}/ready").json() == {"ready": True, "workers": 0, "draining": [], "reasons": []}
+    ready = {"ready": True, "workers": 0, "draining": [], "reasons": []}
+    until(lambda: httpx.get(f"{url}/ready").json() == ready, what="the API to be ready")
     # With pools of its own it would take other tests' stranded jobs to them.
     pools.processes.pop().end()
 

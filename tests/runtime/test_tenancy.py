@@ -16,16 +16,16 @@ from runtime_processes import Process, Stack, new_key, start_stack, until
 
 @pytest.fixture(scope="module")
 def small_stack(shared_database_url: str) -> Generator[Stack]:
-    """A stack with a queue of three jobs a tenant, results that expire after a second, tombstones after two more.
+    """A stack with a queue of three jobs a tenant, results that expire after three seconds, tombstones after five more.
 
-    A key that nobody lists is valid for two.
+    A key that nobody lists is valid for six.
     """
     settings = {
         "QUEUE_LIMIT": "3",
-        "RESULT_TTL_SECONDS": "1",
-        "TOMBSTONE_TTL_SECONDS": "2",
+        "RESULT_TTL_SECONDS": "3",
+        "TOMBSTONE_TTL_SECONDS": "5",
         "SWEEP_SECONDS": "0.5",
-        "UNLISTED_KEY_SECONDS": "2",
+        "UNLISTED_KEY_SECONDS": "6",
     }
     with start_stack(shared_database_url, **settings) as started:  # pyright: ignore[reportArgumentType]
         yield started

@@ -8,11 +8,12 @@ import httpx
 import pytest
 from calls import problem, result, run, submit
 from fleet_runtime.config import WorkerSettings
+from gated_code import until_there
 from postgres_server import start_server
 from pydantic import ValidationError
 from runtime_processes import Stack, start_stack, until
 
-SHORT_LEASE: Any = {"LEASE_SECONDS": "3", "LEASE_RENEW_SECONDS": "0.5", "SWEEP_SECONDS": "0.5"}
+SHORT_LEASE: Any = {"LEASE_SECONDS": "6", "LEASE_RENEW_SECONDS": "0.5", "SWEEP_SECONDS": "0.5"}
 
 
 @pytest.fixture
@@ -55,29 +56,32 @@ def test_a_job_that_kills_every_worker_is_lost_after_its_attempts(own_stack: Sta
         assert ended["error"]["code"] == "worker_lost"
 
 
-def test_a_draining_worker_finishes_what_it_has_and_takes_nothing_new(own_stack: Stack) -> None:
+def test_a_draining_worker_finishes_what_it_has_and_takes_nothing_new(own_stack: Stack, tmp_path: Path) -> None:
     """A deployment or an autoscaler that stops a worker must not cost a job."""
-    worker = own_stack.start_worker(CONCURRENCY="1")
+    worker, gate = own_stack.start_worker(CONCURRENCY="1"), tmp_path / "gate"
     with own_stack.client() as client:
-        running = submit(client, language="bash", code="sleep 1.5; echo done")
+        running = submit(client, code=f"import os, time\n{until_there(gate)}print('done')")
         waiting = submit(client)
         _running(client, running)
         worker.terminate()
+        worker.line("draining")
+        gate.touch()
         ended = result(client, running, wait=20)
         assert (ended["status"], ended["attempt"], ended["stdout"]) == ("succeeded", 1, "done\n")
-        assert worker.popen.wait(timeout=10) == 0
+        assert worker.popen.wait(timeout=30) == 0
         assert result(client, waiting)["status"] == "queued"
 
 
-def test_what_a_draining_worker_cannot_finish_is_handed_back_at_no_cost(own_stack: Stack) -> None:
+def test_what_a_draining_worker_cannot_finish_is_handed_back_at_no_cost(own_stack: Stack, tmp_path: Path) -> None:
     """A job that is longer than the time to drain must run elsewhere, with all its attempts left."""
-    worker = own_stack.start_worker(DRAIN_SECONDS="0.5")
+    worker, gate = own_stack.start_worker(DRAIN_SECONDS="0.5"), tmp_path / "gate"
     with own_stack.client() as client:
-        identifier = submit(client, language="bash", code="sleep 3; echo done", max_attempts=1)
+        identifier = submit(client, code=f"import os, time\n{until_there(gate)}print('done')", max_attempts=1)
         _running(client, identifier)
         worker.terminate()
-        assert worker.popen.wait(timeout=10) == 0
+        assert worker.popen.wait(timeout=30) == 0
         assert result(client, identifier)["status"] == "queued"
+        gate.touch()
         own_stack.start_worker()
         ended = result(client, identifier, wait=20)
         assert (ended["status"], ended["attempt"]) == ("succeeded", 2)
@@ -88,7 +92,7 @@ def test_a_job_longer_than_its_lease_is_not_taken_away(own_stack: Stack) -> None
     own_stack.start_worker()
     own_stack.start_worker()
     with own_stack.client() as client:
-        ended = run(client, language="bash", code="sleep 5")
+        ended = run(client, language="bash", code="sleep 8")
         assert (ended["status"], ended["attempt"]) == ("succeeded", 1)
 
 

@@ -158,7 +158,7 @@ def agents(
         "default": {**TEMPLATE, "image": sandbox_image, "warm": 1},
         "agent-a": agent,
         "agent-b": {**agent, "maximum": 1},
-        "impatient": {**agent, "start_timeout_seconds": 2},
+        "impatient": {**agent, "start_timeout_seconds": 6},
     }
     daemon = Daemon(tmp_path_factory.mktemp("agents"), templates, made=made)
     daemon.start()

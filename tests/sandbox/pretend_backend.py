@@ -11,6 +11,7 @@ from fleet_runtime.sandboxd.metrics import Metrics
 from fleet_runtime.sandboxd.pool import TemplatePool
 from fleet_runtime.sandboxd.workspace import Workspace
 from sandbox_daemon import MEBIBYTE, eventually
+from structlog.contextvars import get_contextvars
 
 
 class PretendSandbox:
@@ -44,6 +45,8 @@ class PretendBackend:
         self.short: str | None = None
         self.existing: dict[str, PretendSandbox] = {}
         self.most = 0
+        self.named: dict[str, Any] = {}
+        """What a line that it writes to the log while it starts or removes one would have besides."""
         self.failures: list[BackendError] = []
 
     async def check(self, templates: Mapping[str, SandboxTemplate]) -> Mapping[str, str]:
@@ -56,6 +59,7 @@ class PretendBackend:
     ) -> Sandbox:
         """Make one, after a turn of the loop."""
         del template_name, template, workspace
+        self.named |= get_contextvars()
         await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop()
@@ -69,6 +73,7 @@ class PretendBackend:
 
     async def remove(self, name: str) -> None:
         """Remove it, after a turn of the loop."""
+        self.named |= get_contextvars()
         await asyncio.sleep(0)
         self.existing.pop(name, None)
 

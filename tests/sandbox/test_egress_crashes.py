@@ -58,15 +58,20 @@ async def test_a_killed_proxy_is_replaced_in_the_middle_of_a_job(
     await fleet.healthy()
     paths = ["/first", "/wait", "/third", "/fourth"]
     code = ASK + f"print(json.dumps([ask('http://{FILES}' + path)[0] for path in {paths!r}]))"
+    before = len(egress_upstream.asked)
     job = asyncio.create_task(fleet.run("python", code))
 
     async def in_the_middle() -> bool:
-        asked = any(each["path"] == "/wait" for each in egress_upstream.asked)
-        told = await fleet.daemon.client.metrics()
-        # The figures come after what was spent.
-        return asked and 'egress_open_connections{template="default"} 1.0' in told
+        return any(each["path"] == "/wait" for each in egress_upstream.asked[before:])
+
+    async def told() -> bool:
+        # /wait is counted at its end, so these are /first and the other tenant's, which came after /wait.
+        allowed = 'egress_requests_total{template="default",verdict="allowed"} 2.0'
+        return allowed in await fleet.daemon.client.metrics()
 
     await eventually(in_the_middle, 20, "the second request")
+    assert lines(await fleet.run("python", ASK_ONCE, tenant="another")) == [200]
+    await eventually(told, 20, "sandboxd to be told what was spent")
     fleet.end_proxy(signal.SIGKILL)
     fleet.start_proxy()
     assert lines(await job) == [[200, 0, 200, 429]]

@@ -39,7 +39,7 @@ def trusted(
     templates = {
         "default": {**TEMPLATE, "image": sandbox_image, "warm": 0},
         "trusted": {**agent, "credentials": {"file": str(file), "tenant": "one"}},
-        "missing": {**agent, "credentials": missing, "start_timeout_seconds": 2},
+        "missing": {**agent, "credentials": missing},
     }
     daemon = Daemon(folder, templates, made=DockerMade(docker_client, {}))
     daemon.start()

@@ -14,7 +14,8 @@ from unchecked_payload import payload_with
 @pytest.fixture(scope="module")
 def siege(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
     """All programs, several at once on one sandboxd, while another tenant's honest jobs go on."""
-    template = {**TEMPLATE, "image": way.image, "runtime": way.runtime}
+    # Four attackers leave little of the processors to a start.
+    template = {**TEMPLATE, "image": way.image, "runtime": way.runtime, "start_timeout_seconds": 60}
     templates = {"hostile": {**template, "maximum": 8}, "honest": {**template, "warm": 1, "maximum": 3}}
     daemon = Daemon(tmp_path_factory.mktemp("besieged"), templates, made=way.made)
     daemon.start()

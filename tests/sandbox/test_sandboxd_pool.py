@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pretend_backend import PretendBackend, pool_of, settled
 from sandbox_daemon import MEBIBYTE, eventually
+from structlog.contextvars import bind_contextvars
 
 
 @settings(max_examples=30, deadline=None)
@@ -70,6 +71,30 @@ async def test_the_pool_refills_after_a_sandbox_was_taken() -> None:
     await settled(pool)
     assert pool.counts["warm"] == 2
     assert pool.counts["running"] == 1
+    await pool.close()
+
+
+async def test_the_log_names_no_job_for_a_sandbox_that_is_not_its() -> None:
+    """Whoever looks for a job's lines would be told of faults that were never its own."""
+    backend = PretendBackend()
+    pool = pool_of(backend, warm=1, maximum=4)
+    pool.open()
+    await settled(pool)
+    sandboxes: list[Sandbox] = []
+
+    async def job() -> None:
+        bind_contextvars(job="one")
+        for _ in range(2):
+            sandboxes.append(await pool.wait(asyncio.get_running_loop().time() + 5))
+
+    await asyncio.create_task(job())
+    await settled(pool)
+    for sandbox in backend.existing.values():
+        sandbox.abort()
+    await settled(pool)
+    pool.release(sandboxes[0])
+    await settled(pool)
+    assert backend.named == {}
     await pool.close()
 
 

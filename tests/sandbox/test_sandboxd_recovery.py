@@ -64,7 +64,11 @@ async def test_a_warm_sandbox_that_dies_is_replaced_and_never_handed_out(own_dae
     result = await own_daemon.run("python", "print('alive')")
     assert (result.reason, result.stdout) == ("exited", b"alive\n")
     await own_daemon.warm()
-    assert not own_daemon.sandboxes() & first
+
+    async def gone() -> bool:
+        return not own_daemon.sandboxes() & first
+
+    await eventually(gone, 20, "the dead ones to be removed")
 
 
 @pytest.mark.parametrize("when", ["once it waits", "as soon as it is there"])
@@ -139,18 +143,18 @@ async def test_a_job_whose_sandbox_is_killed_is_reported_as_terminated(own_daemo
 async def test_beyond_the_maximum_jobs_wait_and_then_are_refused(own_daemon: Daemon) -> None:
     """A full host queues a while, and says so when it cannot."""
     own_daemon.templates = {
-        "default": {**own_daemon.templates["default"], "warm": 1, "maximum": 1, "start_timeout_seconds": 3}
+        "default": {**own_daemon.templates["default"], "warm": 1, "maximum": 1, "start_timeout_seconds": 10}
     }
     own_daemon.start()
     await own_daemon.warm()
     short = asyncio.create_task(own_daemon.run("bash", "sleep 1"))
-    await eventually(lambda: has_running(own_daemon), 10, "the first job to run")
+    await eventually(lambda: has_running(own_daemon), 20, "the first job to run")
     waited = await own_daemon.run("bash", "echo second")
     assert (waited.warm, waited.stdout) == (False, b"second\n")
     assert (await short).exit_code == 0
     kill = asyncio.Event()
-    long = asyncio.create_task(own_daemon.run("bash", "sleep 60", kill=kill))
-    await eventually(lambda: has_running(own_daemon), 10, "the long job to run")
+    long = asyncio.create_task(own_daemon.run("bash", "sleep 60", kill=kill, timeout_seconds=60))
+    await eventually(lambda: has_running(own_daemon), 20, "the long job to run")
     with pytest.raises(SandboxRefused) as refusal:
         await own_daemon.run("bash", "true")
     assert refusal.value.code == "no_capacity"

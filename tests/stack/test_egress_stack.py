@@ -56,6 +56,7 @@ def test_jobs_of_a_deployed_fleet_go_where_they_may(new_stack: NewStack) -> None
         return state["Running"] and state["Pid"] != proxy["State"]["Pid"]
 
     wait_for(replaced, "Docker starts the proxy again")
-    assert [status for status, _ in asked(stack)] == [listed[0], 403, 400]
+    # What the listed domain answers is not this machine's to say.
+    assert [status for status, _ in asked(stack)][1:] == [403, 400]
     stack.succeed("down")
     assert stack.objects() == set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import secrets
 import time
 from collections import deque
@@ -36,20 +37,19 @@ class TemplatePool:
         self._metrics = metrics
         self._idle: deque[Sandbox] = deque()
         self._running: dict[str, Sandbox] = {}
-        self._starting = 0
-        self._removing = 0
+        # Whose connection makes it look is not whom its sandboxes are for: their lines in the log name no job.
+        self._context = contextvars.copy_context()
+        self._starting = self._removing = 0
         self._waiting: deque[asyncio.Future[Sandbox]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._demand = Demand(template.warm, template.maximum)
         self._failures = 0
         self._failure: str | None = None
-        self._short = False
         self._problem: str | None = None
         self._refill: asyncio.TimerHandle | None = None
-        self._paused = True
-        self._closed = False
-        self._keeps_warm = True
+        self._short = self._closed = False
+        self._paused = self._keeps_warm = True
         self.known: set[str] = set()
         """Names of all containers that this pool has begun to create and not yet seen removed."""
 
@@ -97,7 +97,9 @@ class TemplatePool:
             self._running[sandbox.name] = sandbox
             self._demand.took(len(self._idle))
             if self._refill is None:
-                self._refill = asyncio.get_running_loop().call_later(_REFILL_DELAY_SECONDS, self._fill)
+                self._refill = asyncio.get_running_loop().call_later(
+                    _REFILL_DELAY_SECONDS, self._fill, context=self._context
+                )
             return sandbox
         return None
 
@@ -197,7 +199,7 @@ class TemplatePool:
             self._background(self._start())
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(work, context=self._context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -236,7 +238,7 @@ class TemplatePool:
                 break
         else:
             self._idle.append(sandbox)
-            self._watchers[sandbox.name] = asyncio.create_task(self._watch(sandbox))
+            self._watchers[sandbox.name] = asyncio.create_task(self._watch(sandbox), context=self._context)
         self._fill()
 
     async def _watch(self, sandbox: Sandbox) -> None:
