@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import Protocol
 
 import psycopg
 from fleet_runtime.sandboxd.client import SandboxdClient
+from free_ports import free_port
 from postgres_server import ContainerServer, NoServerError
 from private_docker import PrivateDocker
 from runtime_processes import new_key
@@ -137,7 +137,7 @@ class KeptService:
         """Start all of it; `parts` are others that are to be kept and killed, `doorbell` the roles' settings for it."""
         self.key, told = new_key("chaos")
         self._database = ContainerServer.create(durable=True)
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.database_url = self._database.url
         socket_path = daemon.folder / "sandboxd.sock"
@@ -215,9 +215,3 @@ class KeptService:
                     # What does not come up is tried again, as a supervisor would.
                     with suppress(AssertionError, OSError, subprocess.SubprocessError):
                         part.start()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

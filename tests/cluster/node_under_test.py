@@ -49,11 +49,17 @@ class NodeUnderTest:
             [*self.inside, *command], capture_output=True, text=True, check=False, timeout=seconds, cwd=CHECKOUT
         )
 
-    def kubectl(self, *arguments: str, given: str | None = None, fails: bool = False) -> str:
-        """What kubectl says; with `fails` it must fail."""
-        command = [*self.inside, str(self.layout.programs / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+    def command(self, *arguments: str) -> list[str]:
+        """A call of kubectl."""
+        return [*self.inside, str(self.layout.programs / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+
+    def kubectl(self, *arguments: str, given: str | None = None, fails: bool | None = False) -> str:
+        """What kubectl says; with `fails` it must fail, and with None it may."""
+        command = self.command(*arguments)
         ended = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=120)
-        assert (ended.returncode != 0) == fails, f"kubectl {' '.join(arguments)}: {ended.stdout}{ended.stderr}"
+        assert fails is None or (ended.returncode != 0) == fails, (
+            f"kubectl {' '.join(arguments)}: {ended.stdout}{ended.stderr}"
+        )
         return ended.stdout + ended.stderr
 
     def get(self, *arguments: str) -> dict[str, Any]:
@@ -65,12 +71,17 @@ class NodeUnderTest:
         document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.kubectl("apply", "--server-side", "--filename=-", given=json.dumps(document))
 
+    def make_namespace(self, name: str) -> None:
+        """Make a namespace that takes restricted pods only, and wait until it takes any."""
+        self.apply(namespace(name))
+        self.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=60s")
+
     def ready(self, namespace: str, *pods: str, seconds: int = 60) -> None:
         """Wait until pods are Ready."""
         names = [f"pod/{pod}" for pod in pods]
         self.kubectl("wait", "-n", namespace, "--for=condition=Ready", f"--timeout={seconds}s", *names)
 
-    def shell(self, namespace: str, pod: str, script: str, fails: bool = False) -> str:
+    def shell(self, namespace: str, pod: str, script: str, fails: bool | None = False) -> str:
         """What a bash script prints in a pod."""
         return self.kubectl("exec", "-n", namespace, pod, "--", "bash", "-c", script, fails=fails)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from agent_fleet import PoolAutoscaler
 from declared_manifests import Manifest, declared
-from node_under_test import NodeUnderTest, namespace, new_name, wait_for
+from node_under_test import NodeUnderTest, new_name, wait_for
 
 # Metrics every 10 s, a decision every 15 s, and the window of 60 s in which a pool must want to grow.
 SCALE_SECONDS = 200
@@ -52,7 +52,8 @@ def burner(in_namespace: str, image: str) -> Manifest:
 def busy(node: NodeUnderTest, node_image: str) -> Iterator[str]:
     """A namespace with a load in it."""
     name = new_name("autoscaler")
-    node.apply(namespace(name), burner(name, node_image))
+    node.make_namespace(name)
+    node.apply(burner(name, node_image))
     yield name
     node.kubectl("delete", "namespace", name, "--wait=false")
 

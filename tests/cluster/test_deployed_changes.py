@@ -51,7 +51,9 @@ def test_replicas_that_an_autoscaler_moved_are_left_alone(fleet: Fleet) -> None:
     namespace = f"{fleet.label}-alpha"
     with fleet.changed() as settings:
         settings["teams"]["alpha"]["pools"]["testing"] |= {
-            **{"maximum": 2, "autoscaler": "hpa", "sandboxes": 4},
+            "maximum": 2,
+            "autoscaler": "hpa",
+            "sandboxes": 4,
             # What it uses when idle is more, so that the autoscaler itself wants two.
             "memory_percent": 10,
         }

@@ -21,6 +21,7 @@ from engine.targets.cluster_objects import known
 
 def test_the_job_of_a_killed_worker_ends_once(fleet: Fleet) -> None:
     """A job in a dead worker's hands must neither hang nor be reported twice."""
+    # Longer than a node may need to end the processes of a pod that is gone from the API: this attempt must not end.
     job = fleet.send(language="python", code="import time\ntime.sleep(20)\nprint('done')", timeout_seconds=60)
     wait_for(lambda: fleet.status(job) == "running", "the job runs")
     (worker,) = fleet.pods("pool")

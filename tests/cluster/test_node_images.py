@@ -3,7 +3,7 @@
 import sys
 
 import docker
-from node_under_test import NodeUnderTest, namespace, new_name, pod
+from node_under_test import NodeUnderTest, new_name, pod
 
 from engine.cluster.image_import import IMAGES, import_images, read_kubeconfig, target
 from engine.images import ensure_base_image
@@ -20,8 +20,7 @@ def test_imported_images_run_without_any_pull(node: NodeUnderTest) -> None:
         found = target(read_kubeconfig(node.kubeconfig), None, node.layout.server, False)
         names = import_images(client, found, node.layout, stack, print)
         place = new_name("imported")
-        node.apply(namespace(place))
-        node.kubectl("wait", "--for=create", "serviceaccount/default", "-n", place, "--timeout=60s")
+        node.make_namespace(place)
         worker = pod("worker", place, names["runtime"])
         worker["spec"]["containers"][0]["imagePullPolicy"] = "Never"
         node.apply(worker)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from node_apart import DOCKER_RULES, NodeApart
-from node_under_test import NodeUnderTest, claim, namespace, pod, wait_for
+from node_under_test import NodeUnderTest, claim, pod, wait_for
 
 from engine.cluster import containers
 from engine.cluster.processes import gone
@@ -31,8 +31,7 @@ def apart(node_apart: NodeApart, node_image_archive: Path) -> NodeUnderTest:
     node_apart.up()
     node = NodeUnderTest(node_apart.layout, node_apart.inside)
     containers.import_archive(node.layout, node_image_archive.read_bytes())
-    node.apply(namespace(_PLACE))
-    node.kubectl("wait", "--for=create", "serviceaccount/default", "-n", _PLACE, "--timeout=60s")
+    node.make_namespace(_PLACE)
     kept = pod("worker", _PLACE, _IMAGE, _SCRIPT, claim="work")
     kept["spec"]["containers"][0]["imagePullPolicy"] = "Never"
     node.apply(claim("work", _PLACE, "ReadWriteOnce"), kept)

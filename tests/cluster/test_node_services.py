@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 from kr8s import Api
 from kr8s.objects import Node
-from node_under_test import HTTP_SERVER, NodeUnderTest, claim, http_get, namespace, new_name, pod, wait_for
+from node_under_test import HTTP_SERVER, NodeUnderTest, claim, http_get, new_name, pod, wait_for
 
 
 @pytest.fixture(scope="module")
 def place(node: NodeUnderTest, node_image: str) -> Iterator[str]:
     """A namespace with a server, a client and a Service of both kinds of address."""
     name = new_name("services")
-    node.apply(namespace(name))
-    node.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=60s")
+    node.make_namespace(name)
     node.apply(
         pod("server", name, node_image, HTTP_SERVER),
         pod("client", name, node_image),
@@ -51,9 +50,11 @@ def test_a_second_make_cluster_says_that_it_runs(node: NodeUnderTest) -> None:
 def test_a_pod_finds_a_service_by_name_and_reaches_it(node: NodeUnderTest, place: str) -> None:
     """Prevents a cluster whose pods cannot call each other, which a Ready node does not show."""
     assert node.shell(place, "client", f"getent hosts server.{place}.svc.cluster.local").strip()
-    command = [str(node.layout.programs / "kubectl"), f"--kubeconfig={node.kubeconfig}", "exec", "-n", place, "client"]
-    asking = [*command, "--", "bash", "-c", http_get("server", 80)]
-    wait_for(lambda: "hello" in node.run(*asking).stdout, "the Service's rules, which come a moment after its pods", 30)
+    wait_for(
+        lambda: "hello" in node.shell(place, "client", http_get("server", 80), fails=None),
+        "the Service's rules, which come a moment after its pods",
+        30,
+    )
 
 
 def test_a_node_port_answers_on_the_loopback_interface_only(node: NodeUnderTest, place: str) -> None:

@@ -126,8 +126,7 @@ k8s.apps.v1.Deployment("pool", metadata=meta("pool"), spec={"selector": chosen("
     workloads.up().succeeded()
     name = node.get("pods", "-n", namespace)["items"][0]["metadata"]["name"]
     workloads.write(start)
-    kubectl = [*node.inside, str(node.layout.programs / "kubectl"), f"--kubeconfig={node.kubeconfig}"]
-    following = [*kubectl, "logs", "--follow", "-n", namespace, name]
+    following = node.command("logs", "--follow", "-n", namespace, name)
     # From before the change: right after its last line the pod is gone, and its log with it.
     with subprocess.Popen(following, stdout=subprocess.PIPE, text=True) as log:
         with workloads.start("up", "--yes", "--skip-preview") as process:

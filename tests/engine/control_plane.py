@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from local_processes import free_ports, ready, start, stop
+from free_ports import free_ports
+from local_processes import ready, start, stop
 from stack_program import wait_until
 
 from engine.cluster.programs import Programs

@@ -1,29 +1,12 @@
-"""Starts the processes that a test talks to, on free ports, and ends them."""
+"""Starts the processes that a test talks to, and ends them."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from stack_program import wait_until
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on, all of them different.
-
-    They are below those that the kernel gives out, so that no other program gets one before its server is there.
-    """
-    found: set[int] = set()
-    while len(found) < count:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.add(port)
-    return list(found)
 
 
 def start(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from docker_objects import DockerObjects
-from local_processes import free_ports, ready, start, stop
+from free_ports import free_port
+from local_processes import ready, start, stop
 from stack_program import StackProgram
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -55,7 +56,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, install_packages: Callabl
     program = shutil.which("docker-registry")
     assert program is not None
     folder = tmp_path_factory.mktemp("registry")
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = f"127.0.0.1:{free_port()}"
     configuration = {
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
@@ -138,7 +139,7 @@ def test_a_registry_that_does_not_answer_is_named(
     stack: StackProgram, context: Path, docker_objects: DockerObjects
 ) -> None:
     """Prevents a stack trace, or a success, where an image went nowhere."""
-    nobody = Registry(f"127.0.0.1:{free_ports(1)[0]}")
+    nobody = Registry(f"127.0.0.1:{free_port()}")
     stack.write(program(nobody, docker_objects))
     text = stack.up().failed().text
     assert f"tags: {nobody.address}/{docker_objects.prefix}/image:1 could not be pushed" in text

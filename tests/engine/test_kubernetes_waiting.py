@@ -76,7 +76,7 @@ def test_a_quota_that_refuses_pods_is_an_error_in_its_own_words(
     cluster_stack.write(deployment(namespace, 2))
     begun = time.monotonic()
     text = cluster_stack.up().failed().text
-    assert time.monotonic() - begun < 115, "not the two minutes that a wait may take"
+    assert time.monotonic() - begun < 60
     assert (
         "exceeded quota: small, requested: requests.cpu=100m, used: requests.cpu=100m, limited: requests.cpu=150m"
         in text

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bcrypt
-from local_processes import free_ports, ready, start, stop
+from free_ports import free_port
+from local_processes import ready, start, stop
 
 from engine.cluster.packages import ensure_packages
 
@@ -33,7 +34,7 @@ def registry(folder: Path, *, login: bool = False) -> Generator[str]:
     ensure_packages(lines.append, folder / "packages.log")
     program = shutil.which("docker-registry")
     assert program is not None
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = f"127.0.0.1:{free_port()}"
     configuration = {
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},

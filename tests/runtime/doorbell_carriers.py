@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import uuid
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from fleet_runtime.doorbell import Bell, Doorbell
 from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.doorbell.redis import RedisDoorbell
 from fleet_runtime.doorbell.rings import Failures
+from free_ports import free_port
 from postgres_server import LABEL, ROOT, NoServerError
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -183,13 +183,6 @@ class RedisCarrier:
     def remove(self) -> None:
         """Remove the container."""
         _docker("rm", "--force", "--volumes", self.name)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _docker(*arguments: str) -> "subprocess.CompletedProcess[str]":

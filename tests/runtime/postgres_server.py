@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
+from free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "agent-fleet/postgres"
@@ -72,7 +72,7 @@ class ContainerServer:
         image = _image()
         name = f"agent-fleet-test-{uuid.uuid4().hex[:12]}"
         # A port of our own choice, because one of Docker's changes with every start.
-        port = _free_port()
+        port = free_port()
         started = _docker(
             *("run", "--detach", "--name", name, "--label", LABEL, "--read-only", "--cap-drop=ALL"),
             *("--security-opt=no-new-privileges", "--publish", f"127.0.0.1:{port}:5432", "--shm-size=128m"),
@@ -134,7 +134,7 @@ class LocalServer:
         if os.getuid() == 0:
             shutil.chown(data, "postgres")
             _open_way_to(data)
-        port = _free_port()
+        port = free_port()
         server = cls(found[-1].parent, data, f"postgresql://fleet@127.0.0.1:{port}/fleet")
         server._run("initdb", "-D", str(data), "-U", "fleet", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
         options = (
@@ -166,12 +166,6 @@ class LocalServer:
             [str(self.programs / program), *arguments],
             check=True, user=user, cwd="/", stdout=subprocess.DEVNULL, timeout=_START_SECONDS,
         )  # fmt: skip
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _open_way_to(folder: Path) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from doorbell_carriers import RETRY_SECONDS, TEMPLATE, free_port
+from doorbell_carriers import RETRY_SECONDS, TEMPLATE
 from fleet_runtime.doorbell import Doorbell
 from fleet_runtime.doorbell.aws_credentials import AwsCredentials
 from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.doorbell.rings import Failures
 from fleet_runtime.doorbell.sqs import SqsDoorbell
 from fleet_runtime.doorbell.sqs_requests import SqsRequests
+from free_ports import free_port
 from runtime_processes import until
 
 REGION = "eu-west-1"

@@ -7,11 +7,11 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-from doorbell_carriers import free_port
 from fleet_runtime.api.backlog_metric import METRIC, BacklogMetric, MetricRefusedError, backlog_metric
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database
 from fleet_runtime.store.acceptance import Acceptance
+from free_ports import free_port
 from jobs import new_job, worker_on
 from pydantic import ValidationError
 from runtime_processes import start_stack, until

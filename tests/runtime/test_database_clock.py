@@ -10,7 +10,7 @@ from fleet_runtime.store.acceptance import Acceptance
 from fleet_runtime.store.database_clock import DatabaseClock
 from fleet_runtime.store.fleet import Fleet, WorkerState
 from fleet_runtime.store.sweeping import Sweeper
-from jobs import expire_lease, new_job, row, worker_on
+from jobs import expire_lease, new_job, opened, row, worker_on
 from psycopg import sql
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -57,10 +57,10 @@ def set_clock(url: str, by: str) -> None:
 @pytest.fixture
 async def shifted(shifted_url: str) -> AsyncGenerator[Database]:
     """Connections that see the clock as it is set."""
-    opened = Database(shifted_url, application_name="test", connections=4, timeout_seconds=10)
-    await opened.open()
-    yield opened
-    await opened.close()
+    database = Database(shifted_url, application_name="test", connections=4, timeout_seconds=10)
+    await opened(database)
+    yield database
+    await database.close()
 
 
 @pytest.mark.parametrize("by", ["1 hour", "40 seconds"])

@@ -10,7 +10,7 @@ from fleet_runtime import migrations
 from fleet_runtime.database import Database
 from fleet_runtime.migrations.runner import migrate
 from fleet_runtime.store.dead_letters import DeadLetters
-from jobs import worker_on
+from jobs import opened, worker_on
 from sqlalchemy import create_engine, make_url
 
 _OLD_JOBS = """
@@ -55,7 +55,7 @@ async def test_jobs_of_a_version_without_budgets_go_on_after_the_upgrade(empty_d
         connection.execute(_OLD_JOBS)
     migrate(empty_database_url)
     database = Database(empty_database_url, application_name="test", connections=2, timeout_seconds=10)
-    await database.open()
+    await opened(database)
     claims, _ = worker_on(database, "worker")
     assert [job.limited for job in await claims.claim(4)] == [False, False]
     assert [letter.status async for letter in DeadLetters(database).list(tenant="tenant")] == ["lost"]

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -19,17 +18,12 @@ import yaml
 from docker import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
+from free_ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLEET_LABEL = "agent-fleet.fleet"
 ROLE_LABEL = "agent-fleet.role"
 TERMINAL = frozenset({"succeeded", "failed", "timed_out", "cancelled", "lost"})
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:

@@ -24,16 +24,21 @@ def asked(stack: DeployedStack) -> list[tuple[int, str]]:
     return [(status, detail) for status, detail in map(json.loads, result["stdout"].splitlines())]
 
 
-def test_jobs_of_a_deployed_fleet_go_where_they_may(new_stack: NewStack) -> None:
-    """Users, groups, paths of the host and the order of starting are nobody's but the deployment's to get right."""
-    stack = new_stack()
-    stack.write_settings(sandbox={"egress": {"domains": [DOMAIN]}})
-    stack.succeed("up")
+def assert_as_they_may(stack: DeployedStack) -> None:
+    """The listed domain is asked, where this machine reaches it; the others are refused."""
     listed, unlisted, address = asked(stack)
     assert listed[0] == 200 or "public address" in listed[1] or "cannot be" in listed[1] or "did not" in listed[1]
     assert unlisted[0] == 403
     assert "fleet.sandbox.egress.domains" in unlisted[1]
     assert address[0] == 400
+
+
+def test_jobs_of_a_deployed_fleet_go_where_they_may(new_stack: NewStack) -> None:
+    """Users, groups, paths of the host and the order of starting are nobody's but the deployment's to get right."""
+    stack = new_stack()
+    stack.write_settings(sandbox={"egress": {"domains": [DOMAIN]}})
+    stack.succeed("up")
+    assert_as_they_may(stack)
 
     proxy = stack.container("egress").attrs
     host = proxy["HostConfig"]
@@ -56,7 +61,6 @@ def test_jobs_of_a_deployed_fleet_go_where_they_may(new_stack: NewStack) -> None
         return state["Running"] and state["Pid"] != proxy["State"]["Pid"]
 
     wait_for(replaced, "Docker starts the proxy again")
-    # What the listed domain answers is not this machine's to say.
-    assert [status for status, _ in asked(stack)][1:] == [403, 400]
+    assert_as_they_may(stack)
     stack.succeed("down")
     assert stack.objects() == set()

@@ -97,9 +97,7 @@ class TemplatePool:
             self._running[sandbox.name] = sandbox
             self._demand.took(len(self._idle))
             if self._refill is None:
-                self._refill = asyncio.get_running_loop().call_later(
-                    _REFILL_DELAY_SECONDS, self._fill, context=self._context
-                )
+                self._refill = asyncio.get_running_loop().call_later(_REFILL_DELAY_SECONDS, self._fill)
             return sandbox
         return None
 
@@ -238,7 +236,7 @@ class TemplatePool:
                 break
         else:
             self._idle.append(sandbox)
-            self._watchers[sandbox.name] = asyncio.create_task(self._watch(sandbox), context=self._context)
+            self._watchers[sandbox.name] = asyncio.create_task(self._watch(sandbox))
         self._fill()
 
     async def _watch(self, sandbox: Sandbox) -> None:
