@@ -25,48 +25,49 @@ REBUILD_BAR_SECONDS = 3
 CHECK_BAR_MILLISECONDS = 100
 
 
-def image_times() -> Iterator[Figure]:
-    """Measure both on images of this run's own, which are gone afterwards."""
+def image_times(rebuilt: list[str]) -> Iterator[Figure]:
+    """Measure both on images of this run's own, which are gone afterwards; `rebuilt` names the runtime or agents."""
     version = f"bench-{secrets.token_hex(4)}"
-    runtime, agent = load().chosen(["runtime", "agent-python"])
-    request = Request([runtime, agent], "", version, push=False, no_cache=False, key=None)
+    agent = load().chosen(["agent-python"])[0]
+    images = [*load().chosen(rebuilt), agent]
+    request = Request(images, "", version, push=False, no_cache=False, key=None)
     client = docker.from_env()
     try:
-        built = [build(image, request, BuildRunner(), _say).image_id for image in (runtime, agent)]
-        yield _rebuilt(client, request, built[0])
-        yield _checked(client, agent, built[1])
+        for image in images[:-1]:
+            yield _rebuilt(client, request, image)
+        yield _checked(client, agent, build(agent, request, BuildRunner(), _say).image_id)
     finally:
-        for image in (runtime, agent):
+        for image in images:
             if client.images.list(f"{image.repository}:{version}"):
                 client.images.remove(f"{image.repository}:{version}", force=True)
         client.close()
 
 
-def _rebuilt(client: docker.DockerClient, request: Request, first: str) -> Figure:
-    """Edit one line of the execution service in a copy of the sources, and build; the edits are new each time."""
+def _rebuilt(client: docker.DockerClient, request: Request, image: Image) -> Figure:
+    """Edit one line of a copy of the sources, and build; the edits are new each time."""
     took: list[float] = []
-    made = [first]
+    made = [build(image, request, BuildRunner(), _say).image_id]
+    source = "images/runtime/fleet_runtime/__main__.py" if image.name == "runtime" else "images/agent/program/start.py"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         shutil.copytree(CHECKOUT / "images", root / "images")
-        edited = root / "images" / "runtime" / "fleet_runtime" / "__main__.py"
+        edited = root / source
         for _ in range(_EDITS):
             with edited.open("a", encoding="utf-8") as file:
                 file.write(f"# {secrets.token_hex(8)}\n")
             began = time.perf_counter()
-            made.append(build(request.images[0], request, BuildRunner(), _say, root).image_id)
+            made.append(build(image, request, BuildRunner(), _say, root).image_id)
             took.append(time.perf_counter() - began)
     # Each took the name from the one before it.
     for each in made[1:-1]:
         client.images.remove(each)
     if len(set(made)) < len(made):
-        raise SystemExit("an edit of the runtime's sources made no other image")
-    how = "one line of images/runtime/fleet_runtime/__main__.py, then what make images does to build it"
+        raise SystemExit(f"{image.name}: an edit of its sources made no other image")
     return Figure(
-        "runtime image built anew after a source edit, median",
+        f"{image.name} image built anew after a source edit, median",
         statistics.median(took),
         "s",
-        how,
+        f"one line of {source}, then what make images does to build it",
         bar=REBUILD_BAR_SECONDS,
         samples=_EDITS,
     )

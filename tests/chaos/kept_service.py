@@ -12,10 +12,11 @@ from typing import Protocol
 
 import psycopg
 from fleet_runtime.sandboxd.client import SandboxdClient
-from free_ports import free_port
 from postgres_server import ContainerServer, NoServerError
 from private_docker import PrivateDocker
 from runtime_processes import new_key
+
+from tests.runtime.free_ports import free_port
 
 _LOOK_SECONDS = 0.1
 _STOP_SECONDS = 40

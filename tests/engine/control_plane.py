@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from free_ports import free_ports
 from local_processes import ready, start, stop
 from stack_program import wait_until
 
 from engine.cluster.programs import Programs
+from tests.runtime.free_ports import free_ports
 
 _TOKEN = "probe-token"
 

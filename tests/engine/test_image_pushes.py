@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from docker_objects import DockerObjects
-from free_ports import free_port
 from local_processes import ready, start, stop
 from stack_program import StackProgram
+
+from tests.runtime.free_ports import free_port
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bcrypt
-from free_ports import free_port
 from local_processes import ready, start, stop
 
 from engine.cluster.packages import ensure_packages
+from tests.runtime.free_ports import free_port
 
 USER, WORD = "pusher", "only for this test"
 

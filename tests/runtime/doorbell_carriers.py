@@ -15,7 +15,6 @@ from fleet_runtime.doorbell import Bell, Doorbell
 from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.doorbell.redis import RedisDoorbell
 from fleet_runtime.doorbell.rings import Failures
-from free_ports import free_port
 from postgres_server import LABEL, ROOT, NoServerError
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -24,6 +23,7 @@ from redis.exceptions import RedisError
 from runtime_processes import until
 
 from images.base.ensure import ensure_base
+from tests.runtime.free_ports import free_port
 
 REDIS_IMAGE = "agent-fleet/redis:test"
 REDIS_PASSWORD = "only-for-tests-0123456789"

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
-from free_ports import free_port
+
+from tests.runtime.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "agent-fleet/postgres"

@@ -19,8 +19,9 @@ from fleet_runtime.doorbell.postgres import PostgresDoorbell
 from fleet_runtime.doorbell.rings import Failures
 from fleet_runtime.doorbell.sqs import SqsDoorbell
 from fleet_runtime.doorbell.sqs_requests import SqsRequests
-from free_ports import free_port
 from runtime_processes import until
+
+from tests.runtime.free_ports import free_port
 
 REGION = "eu-west-1"
 

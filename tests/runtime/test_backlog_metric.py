@@ -11,12 +11,13 @@ from fleet_runtime.api.backlog_metric import METRIC, BacklogMetric, MetricRefuse
 from fleet_runtime.config import ApiSettings
 from fleet_runtime.database import Database
 from fleet_runtime.store.acceptance import Acceptance
-from free_ports import free_port
 from jobs import new_job, worker_on
 from pydantic import ValidationError
 from runtime_processes import start_stack, until
 from sqs_carrier import REGION, SqsServer, aws_environment
 from structlog.testing import capture_logs
+
+from tests.runtime.free_ports import free_port
 
 NAMESPACE = "agent-fleet"
 

@@ -18,7 +18,8 @@ import yaml
 from docker import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
-from free_ports import free_port
+
+from tests.runtime.free_ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLEET_LABEL = "agent-fleet.fleet"

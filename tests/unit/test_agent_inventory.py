@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).parents[2] / "images" / "agent" / "program" / "inventory.py"
+PROGRAM = Path(__file__).parents[2] / "images" / "agent" / "inventory.py"
 TOOL = """#!/bin/sh
 mkdir -p "$HOME/.cache" "${TMPDIR:-/tmp}/compile-cache"
 echo x > "$HOME/.cache/one"
