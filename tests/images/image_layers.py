@@ -1,7 +1,10 @@
 """Reads a Docker image layer by layer, so that a test sees what a later layer only hides."""
 
+import importlib.util
 import io
 import json
+import re
+import struct
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +28,10 @@ class Entry:
 
 
 CONTENT_BYTES = 4_000_000
+_LEFT_BEHIND = re.compile(
+    r"^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|^/var/cache/ldconfig/.|^/var/lib/dpkg/[^/]+-old$"
+    r"|^/var/cache/debconf/[^/]+-old$|^/var/log/."
+)
 
 
 def read(client: DockerClient, image: str) -> tuple[dict[str, Any], list[str], list[Entry]]:
@@ -57,6 +64,32 @@ def whole(entries: list[Entry]) -> list[Entry]:
         else:
             seen[entry.path] = entry
     return list(seen.values())
+
+
+def of_its_day(base: list[Entry], entries: list[Entry]) -> list[str]:
+    """What an image has of the day of its build, in files that its base has not: each a line of words.
+
+    Programs that make users write the day down with the password, ldconfig keeps inodes and times, and byte code
+    has the time of its source unless it is asked to have a hash. Sources of packages have the time of the package.
+    """
+    given = {entry.path for entry in base}
+    days = {line.strip() for entry in base if entry.path == "/etc/shadow" for line in entry.content.splitlines()}
+    packaged = {
+        line
+        for entry in entries
+        if re.match(r"^/var/lib/dpkg/info/.+\.list$", entry.path)
+        for line in entry.content.decode().splitlines()
+    }
+    found = [entry.path for entry in entries if _LEFT_BEHIND.match(entry.path) and entry.path not in given]
+    for entry in whole(entries):
+        if entry.path == "/etc/shadow":
+            lines = [line.split(b":") for line in entry.content.splitlines() if line.strip() not in days]
+            found += [f"the password of {line[0].decode()} is of day {line[2].decode()}" for line in lines if line[2]]
+        if entry.is_file and entry.path.endswith(".pyc") and entry.size <= CONTENT_BYTES:
+            flags, stamp = struct.unpack_from("<II", entry.content, 4)
+            if not flags and importlib.util.source_from_cache(entry.path) not in packaged:
+                found.append(f"{entry.path} is of a source of {stamp}")
+    return found
 
 
 def _file(archive: tarfile.TarFile, name: str) -> Any:

@@ -1,9 +1,12 @@
 """Agents' images: what is in them and what is not, their first process, and their health check (A2, A3, A5)."""
 
 import contextlib
+import hashlib
 import io
 import json
+import shutil
 import tarfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +16,21 @@ from agent_image import build_agent_image
 from containers import Start, ended, logs, run_inside, state, wait_for
 from docker import DockerClient
 from docker.errors import NotFound
+from family_samples import production
+from image_builds import CHECKOUT
+from image_layers import of_its_day, read
 
+from engine.image_family import matrix
+from engine.image_family.build import build
 from engine.scanning.image_layers import opened, temporary
 from engine.scanning.scan import scanned_image
-from images.base.ensure import ensure_base
+from images.base.ensure import TAG, ensure_base
 
 pytestmark = pytest.mark.timeout(1500)
 PROGRAM = ["/usr/bin/python3", "-IS"]
 HEALTH = [*PROGRAM, "/usr/local/lib/agent/health.py"]
+EMPTY = f"sha256:{hashlib.sha256(bytes(1024)).hexdigest()}"
+"""An archive without a file: what WORKDIR adds for a folder that is there."""
 OPEN = {"/tmp": "", "/workspace": ""}
 SHELLS = {"sh", "bash", "dash", "busybox", "apt", "apt-get", "dpkg", "pip", "pip3", "npm", "perl", "env", "su", "mount"}
 
@@ -77,6 +87,40 @@ def test_it_has_no_program_of_another_user_no_cache_and_no_secret(daemon: Docker
     assert "BEGIN CERTIFICATE" not in history
 
 
+def test_nothing_is_of_the_day_of_the_build(daemon: DockerClient, image: str) -> None:
+    """Prevents an image whose content is another tomorrow: nobody could tell by a build of their own what is in it."""
+    assert of_its_day(read(daemon, TAG)[2], read(daemon, image)[2]) == []
+
+
+def layers(daemon: DockerClient, name: str, checkout: Path, folder: Path) -> list[str]:
+    """Build this image of a checkout as `make images` does, and return the digests of its layers that have content."""
+    entry, version = matrix.load().chosen([name])[0], f"layers-{uuid.uuid4().hex[:8]}"
+    run = production(daemon, folder, [entry], version=version, checkout=checkout)
+    try:
+        built = build(entry, run.request, run.runner, run.report, checkout)
+        found = daemon.images.get(built.image_id).attrs["RootFS"]["Layers"]
+        return [layer for layer in found if layer != EMPTY]
+    finally:
+        with contextlib.suppress(NotFound):
+            daemon.images.remove(f"{entry.repository}:{version}")
+
+
+@pytest.mark.parametrize("name", ["agent-python", "agent-python-hardened"])
+def test_an_edit_of_a_program_changes_the_last_layer_and_starts_no_tool(
+    daemon: DockerClient, tmp_path: Path, name: str
+) -> None:
+    """Prevents minutes of waiting for the tools, which are started for the inventory in the layer before, and hosts
+    that pull them again, at each edit."""
+    ensure_base(lambda _: None)
+    shutil.copytree(CHECKOUT / "images", tmp_path / "images", ignore=shutil.ignore_patterns("__pycache__"))
+    before = layers(daemon, name, tmp_path, tmp_path / "out")
+    with (tmp_path / "images" / "agent" / "program" / "start.py").open("a") as source:
+        source.write(f'\nEDITED = "{uuid.uuid4()}"\n')
+    after = layers(daemon, name, tmp_path, tmp_path / "out")
+    assert after[:-1] == before[:-1]
+    assert after[-1] != before[-1]
+
+
 def test_the_scan_has_nothing_to_say_of_it(daemon: DockerClient, image: str) -> None:
     """A finding in an image of the family ends the pipeline before anything is published."""
     saved: Any = daemon.images.get(image).save()
@@ -121,8 +165,14 @@ def test_credentials_that_cannot_be_read_are_named(image: str, start: Start, tmp
     secret = tmp_path / "credentials.json"
     secret.write_text("{}")
     secret.chmod(0)
-    place = "/home/agent/.claude/.credentials.json"
-    for source, words in ((secret, "cannot be read by user 1001"), (tmp_path, "are a folder")):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    folder = "/home/agent/.claude"
+    for source, place, words in (
+        (secret, f"{folder}/.credentials.json", "cannot be read by user 1001"),
+        (tmp_path, f"{folder}/.credentials.json", "are a folder"),
+        (closed, folder, "cannot be read by user 1001"),
+    ):
         mounts = {str(source): {"bind": place, "mode": "ro"}}
         code, said = ended(start(image, ["python3", "-c", ""], tmpfs=OPEN, volumes=mounts))
         assert code == 84, said

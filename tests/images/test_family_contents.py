@@ -1,6 +1,7 @@
 """The same inputs give the same image: the copy that is built, and the hash that two builds are compared by."""
 
 import io
+import json
 import os
 import tarfile
 import uuid
@@ -12,9 +13,11 @@ from docker import DockerClient
 from docker_objects import import_tiny_image
 from family_samples import production, sample
 
+from engine.image_family import matrix
 from engine.image_family.build import build, stage
 from engine.image_family.file_tree import FileTree, of_layers
-from engine.image_family.oci_layout import export
+from engine.image_family.oci_layout import IMAGE_KIND, Layout, export
+from images.base.ensure import ensure_base
 
 DOCKERFILE = "FROM {base}\nCOPY . /context\nCOPY program /bin/program\nRUN echo made > /made\n"
 
@@ -63,6 +66,37 @@ def test_two_machines_build_the_same_file_system(daemon: DockerClient, tiny: str
         finally:
             daemon.images.remove(built.image_id, force=True)
     assert len(found) == 1
+
+
+def lines(folder: Path) -> set[str]:
+    """What the content hash of an exported image is of, a line for each path."""
+    layout = Layout(folder)
+    image = layout.manifest(IMAGE_KIND)
+    assert image is not None
+    manifest = json.loads(layout.blob(image["digest"]).read_text())
+    return set(of_layers(layout.blob(each["digest"]) for each in manifest["layers"]).lines())
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", [each.name for each in matrix.load().image if "rust" not in each.tools])
+def test_a_real_image_built_twice_has_the_same_content(daemon: DockerClient, tmp_path: Path, name: str) -> None:
+    """Prevents a file with a time, a random name or an order by chance in it: whoever builds the image again to see
+    whether it is what was published would get another. Those with a Rust tool take 20 minutes to compile."""
+    ensure_base(lambda _: None)
+    image, found = matrix.load().chosen([name])[0], {}
+    for time in ("first", "second"):
+        version = f"twice-{uuid.uuid4().hex[:8]}"
+        run = production(daemon, tmp_path / "out", [image], version=version, no_cache=True)
+        built = build(image, run.request, run.runner, run.report)
+        try:
+            saved = daemon.images.get(built.image_id).save(chunk_size=1 << 20)
+            found[time] = export(saved, tmp_path / time, run.going_on).file_tree
+        finally:
+            daemon.images.remove(f"{image.repository}:{version}", force=True)
+    if found["first"] != found["second"]:
+        differing = lines(tmp_path / "first") ^ lines(tmp_path / "second")
+        pytest.fail(f"differs: {', '.join(sorted({line.partition(chr(0))[0] for line in differing}))}")
 
 
 def test_the_copy_of_a_context_has_only_what_is_sent(tmp_path: Path) -> None:

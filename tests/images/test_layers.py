@@ -1,24 +1,44 @@
 """No image carries what it must not, in any layer: what one layer deletes can still be read from the one below."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import certifi
 import pytest
 from docker import DockerClient
-from image_builds import NAMES
-from image_layers import Entry, read, whole
+from docker.errors import NotFound
+from image_builds import CHECKOUT, NAMES, build
+from image_layers import Entry, of_its_day, read, whole
 
 from architectures.host_certificates import ca_bundle
 
 Image = tuple[dict[str, Any], list[str], list[Entry]]
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def image(request: pytest.FixtureRequest, daemon: DockerClient, built: dict[str, str]) -> Image:
-    """Each image of the project, read layer by layer."""
-    return read(daemon, built[request.param])
+@pytest.fixture(scope="module")
+def base(daemon: DockerClient, built: dict[str, str]) -> list[Entry]:
+    """What all of them start from."""
+    return read(daemon, built["base"])[2]
+
+
+@pytest.fixture(scope="module", params=[*NAMES, "mcp-proxy"])
+def image(
+    request: pytest.FixtureRequest, daemon: DockerClient, built: dict[str, str], run_name: str
+) -> Iterator[Image]:
+    """Each image of the project but agents', read layer by layer."""
+    name = str(request.param)
+    if name in built:
+        yield read(daemon, built[name])
+        return
+    tag = f"{run_name}/{name}-layers:1"
+    try:
+        yield read(daemon, build(CHECKOUT / "images" / name, tag))
+    finally:
+        with contextlib.suppress(NotFound):
+            daemon.images.remove(tag)
 
 
 def test_no_layer_adds_a_program_that_changes_its_user(image: Image) -> None:
@@ -36,6 +56,11 @@ def test_no_layer_keeps_a_cache_or_a_log(image: Image) -> None:
     kept = re.compile(r"^/(var/lib/apt/lists|var/cache/apt|var/log|tmp|var/tmp|root/\.cache)/.")
     found = [entry.path for entry in image[2] if entry.is_file and kept.match(entry.path) and entry.size]
     assert not [path for path in found if not path.endswith("/lock")]
+
+
+def test_nothing_is_of_the_day_of_the_build(base: list[Entry], image: Image) -> None:
+    """Prevents an image whose content is another tomorrow: nobody could tell by a build of their own what is in it."""
+    assert of_its_day(base, image[2]) == []
 
 
 def test_no_layer_holds_the_certificates_of_the_machine_that_built_it(image: Image) -> None:
