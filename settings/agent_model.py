@@ -30,7 +30,8 @@ class HostAgent(Section):
     """The image without shell, package manager, git and the CLI. Jobs of this type then give `command` as a list. With
     `image` it says that the image is such a one."""
     tools: tuple[PythonTool, ...] | None = None
-    """What is installed in the image of toolchain `python` or `full`. Left out: pytest, ruff and bandit."""
+    """What is installed in the image of toolchain `python` or `full`. `pip` not with
+    `hardened`. Left out: pytest, ruff and bandit."""
     memory_mebibytes: WholeNumber = Field(default=512, ge=64, le=1_048_576)
     """Memory of one sandbox, its scratch space included; a workspace is on disk and not counted. There is no swap."""
     cpus: Number = Field(default=0.5, ge=0.1, le=256)

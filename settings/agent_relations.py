@@ -124,3 +124,10 @@ def _image_violations(settings: Settings, name: str) -> Iterator[Violation]:
             f"given, and only images of fleet.{here}.toolchain python and full have them: remove it, or choose one",
             (f"{here}.toolchain",),
         )
+    elif agent.hardened and "pip" in (agent.tools or ()):
+        yield Violation(
+            f"{here}.tools",
+            f"given pip, and with fleet.{here}.hardened the image has no package manager: allowed are the other tools; "
+            f"remove pip, or set fleet.{here}.hardened to false",
+            (f"{here}.hardened",),
+        )

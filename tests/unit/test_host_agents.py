@@ -123,6 +123,11 @@ def test_without_agent_types_nothing_is_said_of_them(fleet: Recording) -> None:
         ),
         ({"agents": {"a": {"hardened": True}}}, "agents.a.hardened", "fleet.agents.a.toolchain"),
         ({"agents": {"a": {"toolchain": "rust", "tools": ["ruff"]}}}, "agents.a.tools", "python and full"),
+        (
+            {"agents": {"a": {"toolchain": "full", "hardened": True, "tools": ["ruff", "pip"]}}},
+            "agents.a.tools",
+            "remove pip, or set fleet.agents.a.hardened to false",
+        ),
         ({"agents": {"a": {"toolchain": "python", "tools": ["tox"]}}}, "agents.a.tools", "pytest"),
     ],
     ids=str,

@@ -9,7 +9,7 @@ import os
 import stat
 
 INVENTORY = "/usr/local/lib/agent/inventory.json"
-"""Written when the image is built (inventory.py)."""
+"""Written when the image is built (images/agent/inventory.py)."""
 WORKSPACE = "/workspace"
 CREDENTIALS = ".claude/.credentials.json"
 """Below the home."""
@@ -69,6 +69,17 @@ def is_mount(path: str) -> bool:
         return any(line.split()[4].decode(errors="replace") == real for line in lines)
 
 
+def may_be_there(path: str) -> bool:
+    """Say whether something is there, or in a folder that this user cannot look into."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def check_credentials(home: str) -> None:
     """Raise RefusalError for credentials that were mounted and cannot be read. To have none is usual."""
     path = os.path.realpath(os.path.join(home, CREDENTIALS))  # noqa: PTH118
@@ -88,7 +99,7 @@ def check_credentials(home: str) -> None:
         raise RefusalError(
             CREDENTIALS_UNREADABLE,
             f"the credentials {path} cannot be read by user {os.geteuid()} ({error.strerror}): give the file to that "
-            "user with mode 0400, or mount none",
+            "user with mode 0400 and let it enter the file's folder, or mount none",
         ) from None
 
 
@@ -97,6 +108,9 @@ def check_settings() -> None:
     given = os.environ.get("TIMEOUT_DEFAULT")
     if given and not (given.isdecimal() and int(given) > 0):
         raise RefusalError(SETTING, f"TIMEOUT_DEFAULT: {given!r} was given; allowed is a whole number above 0")
+    given = os.environ.get("GIT_CONFIG_COUNT")
+    if given and not (given.isascii() and given.isdecimal()):
+        raise RefusalError(SETTING, f"GIT_CONFIG_COUNT: {given!r} was given; allowed is a whole number from 0, or none")
     given = os.environ.get("MCP_PROXY_URL")
     if given and not given.startswith(("http://", "https://")):
         raise RefusalError(SETTING, "MCP_PROXY_URL: allowed is an address that begins with http:// or https://")

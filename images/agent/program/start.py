@@ -11,7 +11,17 @@ from collections.abc import Sequence
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib would have to be loaded
 
-from checks import CREDENTIALS, MISSING, RefusalError, check_credentials, check_settings, check_workspace, workspace
+from checks import (
+    CREDENTIALS,
+    MISSING,
+    WORKSPACE,
+    RefusalError,
+    check_credentials,
+    check_settings,
+    check_workspace,
+    may_be_there,
+    workspace,
+)
 
 PASSED_ON = (
     signal.SIGTERM,
@@ -70,7 +80,7 @@ def own_home() -> str:
     except OSError:
         return home
     given, linked = os.path.join(home, CREDENTIALS), os.path.join(own, CREDENTIALS)  # noqa: PTH118
-    if os.path.lexists(given) and not os.path.lexists(linked):
+    if may_be_there(given) and not os.path.lexists(linked):
         os.makedirs(os.path.dirname(linked), 0o700, exist_ok=True)  # noqa: PTH103, PTH120
         os.symlink(given, linked)  # noqa: PTH211
     return own
@@ -85,7 +95,7 @@ def tell_programs(home: str) -> None:
         if value:
             os.environ[name] = os.environ[name.lower()] = value
             os.environ.setdefault("NODE_USE_ENV_PROXY", "1")
-    if workspace() != "/workspace":
+    if workspace() != WORKSPACE:
         # That one stands in the image's /etc/gitconfig, where `exec` finds it too.
         count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
         os.environ[f"GIT_CONFIG_KEY_{count}"] = "safe.directory"
