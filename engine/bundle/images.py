@@ -3,13 +3,14 @@
 import gzip
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import DockerException, ImageNotFound
 
+from engine.bundle import evidence
 from engine.bundle.writing import Staging
 from engine.errors import UserFacingError
 from engine.image_family import record
@@ -20,8 +21,6 @@ KIND = "image"
 NEEDED = ("runtime", "sandbox", "postgres")
 """What every fleet runs on; Redis, agents and the rest of the family are in a bundle where this machine has them."""
 _EVIDENCE = "evidence"
-_EVIDENCE_FILES = 1 << 22
-"""A larger file beside an image is not about it but of it."""
 _COMPRESSION = 1
 """The largest part of what can be saved, at the speed of a disk."""
 
@@ -35,6 +34,8 @@ class Found:
     bytes: int
     digest: str
     """As a registry names it; empty where `make images` did not write it down for this very image."""
+    evidence: dict[str, Path] = field(default_factory=dict[str, Path])
+    """What `make images` wrote about this very image, by name."""
 
     @property
     def reference(self) -> str:
@@ -42,8 +43,11 @@ class Found:
         return f"{PROJECT}/{self.name}:{self.id.removeprefix('sha256:')[:12]}"
 
 
-def find(client: docker.DockerClient, names: Iterable[str], tag: str) -> list[Found]:
-    """The images of this tag; raises UserFacingError where one that every fleet needs is not there."""
+def find(client: docker.DockerClient, names: Iterable[str], tag: str, root: Path = record.FOLDER) -> list[Found]:
+    """The images of this tag; raises UserFacingError where one that every fleet needs is not there.
+
+    `root` is where `make images` wrote about them; raises UserFacingError where an image's signatures are damaged.
+    """
     found: list[Found] = []
     missing: list[str] = []
     for name in names:
@@ -52,9 +56,12 @@ def find(client: docker.DockerClient, names: Iterable[str], tag: str) -> list[Fo
         except ImageNotFound:
             missing += [name] if name in NEEDED else []
             continue
-        kept = record.read(record.folder(name))
-        same = kept is not None and kept.image_id == image.id
-        found.append(Found(name, str(image.id), int(image.attrs["Size"]), kept.digest if kept and same else ""))
+        size, folder = int(image.attrs["Size"]), record.folder(name, root)
+        kept = record.read(folder)
+        if kept is None or kept.image_id != image.id:
+            found.append(Found(name, str(image.id), size, ""))
+        else:
+            found.append(Found(name, str(image.id), size, kept.digest, evidence.files(folder, kept)))
     if missing:
         raise UserFacingError(
             f"This machine's Docker has no image {PROJECT}/{missing[0]}:{tag}.",
@@ -67,7 +74,7 @@ def find(client: docker.DockerClient, names: Iterable[str], tag: str) -> list[Fo
 def add(client: docker.DockerClient, staging: Staging, images: Iterable[Found], report: Report) -> None:
     """Each image as an entry, and beside it what `make images` wrote about it: SBOM, provenance, signatures."""
     for image in images:
-        report(f"  {image.name} ({image.bytes / 1e6:.0f} MB unpacked)")
+        report(f"  {image.name} ({image.bytes / 1e6:.0f} MB unpacked), {evidence.summary(image.evidence)}")
 
         def save(part: Path, image: Found = image) -> None:
             found = client.images.get(image.id)
@@ -85,12 +92,8 @@ def add(client: docker.DockerClient, staging: Staging, images: Iterable[Found], 
 
         about = {"image": image.name, "id": image.id, "reference": image.reference, "digest": image.digest}
         staging.add(f"images/{image.name}.tar.gz", KIND, save, f"{image.id}-{_COMPRESSION}", **about)
-        if not image.digest:
-            continue
-        folder = record.folder(image.name)
-        for file in sorted(folder.iterdir()):
-            if file.is_file() and file.stat().st_size <= _EVIDENCE_FILES:
-                staging.add_file(f"images/{image.name}/{file.name}", _EVIDENCE, file, image=image.name)
+        for name, file in image.evidence.items():
+            staging.add_file(f"images/{image.name}/{name}", _EVIDENCE, file, image=image.name)
 
 
 def lacking(client: docker.DockerClient, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from engine.commands.session import Session
 from engine.errors import UserFacingError
 from engine.file_lock import held
 from engine.image_family import matrix
+from engine.image_family.names import read_version
 from engine.paths import CHECKOUT
 from engine.report import Report, say
 
@@ -35,7 +36,7 @@ _ABSENT = {
 
 def bundle(session: Session, variables: Mapping[str, str]) -> None:
     """Write `dist/agent-fleet-bundle-<version>.tar`; `variables` may have VERSION (of the images) and CLUSTER."""
-    tag = variables.get("VERSION") or "dev"
+    tag = read_version(variables.get("VERSION", ""))
     cluster = _yes("CLUSTER", variables.get("CLUSTER", ""))
     names = [image.name for image in matrix.load().image]
     busy = UserFacingError("Another `make bundle` is at work in this checkout.", "Wait for its end, or interrupt it.")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from engine.errors import UserFacingError
 from engine.image_family.matrix import load
+from engine.image_family.names import read_references, read_version
 from engine.paths import CHECKOUT
 from engine.report import say
 from engine.scanning.configuration import configuration
@@ -24,11 +24,12 @@ RESULT = CHECKOUT / "dist" / "scan.json"
 
 def scan(images: str, version: str, osv: Path | None, *, only_configuration: bool) -> bool:
     """Scan; return whether nothing is wrong. `images` are references, by default the family's tagged `version`."""
+    references = {} if only_configuration else _references(images, version)
     database = None if osv is None else Database(osv)
     found: list[Finding] = list(configuration(CHECKOUT, say))
     click.echo(f"configuration: {_count(found)}")
     if not only_configuration:
-        for name, its, carried in scan_images(_references(images, version), database):
+        for name, its, carried in scan_images(references, database):
             click.echo(f"{name}: {carried} packages, {_count(its)}")
             found += its
         if database is None:
@@ -62,11 +63,7 @@ def _count(found: list[Finding]) -> str:
 
 
 def _references(images: str, version: str) -> dict[str, str]:
-    given = [each.strip() for each in images.split(",") if each.strip()]
-    if any(each.startswith("-") for each in given):
-        raise UserFacingError(
-            f"IMAGE is {images!r}; allowed are names of images.", "For example IMAGE=agent-fleet/runtime:dev."
-        )
+    tag, given = read_version(version), read_references(images)
     if given:
         return {each: each for each in given}
-    return {each.name: f"{each.repository}:{version}" for each in load().image}
+    return {each.name: f"{each.repository}:{tag}" for each in load().image}

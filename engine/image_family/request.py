@@ -7,12 +7,11 @@ from pathlib import Path
 
 from engine.errors import UserFacingError
 from engine.image_family.matrix import Image, Matrix
+from engine.image_family.names import HOST, read_version
 from engine.image_family.signing_key import SigningKey, read_key
 
 VARIABLES = ("REGISTRY", "VERSION", "PUSH", "NO_CACHE", "ONLY", "KEY")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])"
-_REGISTRY = re.compile(rf"{_HOST}(?::[0-9]{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_REGISTRY = re.compile(rf"{HOST}(?::[0-9]{{1,5}})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,7 @@ def read_request(variables: Mapping[str, str], matrix: Matrix) -> Request:
             f"REGISTRY is {registry!r}; allowed is a host with or without a port and a path, and no scheme.",
             "For example REGISTRY=registry.example.com/team.",
         )
-    version = variables.get("VERSION") or "dev"
-    if not _TAG.fullmatch(version):
-        raise UserFacingError(
-            f"VERSION is {version!r}; allowed are at most 128 letters, digits, '_', '.' and '-', the first no '.' or "
-            "'-', because it becomes the images' tag.",
-            "For example VERSION=1.4.0 or VERSION=sha-0123abc; without it the tag is dev.",
-        )
+    version = read_version(variables.get("VERSION", ""))
     push = _yes("PUSH", variables)
     if push and not registry:
         raise UserFacingError("PUSH=1 needs REGISTRY: where the images go.", "For example REGISTRY=127.0.0.1:5000.")

@@ -54,6 +54,11 @@ def scan_images(references: dict[str, str], database: Database | None) -> Iterat
                     f"There is no image {reference} in Docker.",
                     "Build it with `make images`, or name others: IMAGE=reference,reference.",
                 ) from None
+            except DockerException as error:
+                raise UserFacingError(
+                    f"Docker does not give the image {reference}: {error}",
+                    "Check that this Docker takes that name (docker image inspect), or name others: IMAGE=reference.",
+                ) from None
             with temporary() as work:
                 found, carried = scanned_image(name, opened(saved, work))
             if database is not None:

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from docker import DockerClient
+from docker.errors import ImageNotFound
 from image_builds import CHECKOUT, NAMES
 
+from engine.errors import UserFacingError
+from engine.image_family.names import read_references
 from engine.scanning.findings import Finding
 from engine.scanning.image_layers import opened, temporary
 from engine.scanning.packages import Package, packages
-from engine.scanning.scan import scanned_image
+from engine.scanning.scan import scan_images, scanned_image
 
 # Put together here, so that no scanner of this repository takes them for real ones.
 GITHUB = "ghp_" + "A1b2C3d4E5" * 3 + "f6G7h8"
@@ -209,3 +212,29 @@ def test_the_command_says_which_image_is_not_there(daemon: DockerClient, run_nam
     assert ended.returncode == 1
     assert f"There is no image {run_name}/absent:1" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "absent", "absent:1", "team/absent_x/a.b-c:V_1.x-y", "example.com/absent", "EXAMPLE.com:5000/absent:1",
+        "localhost/absent", "127.0.0.1:5000/absent", "absent@sha256:" + "0" * 64,
+        "example.com/absent:1@sha256:" + "0" * 64, "sha256:" + "0" * 64, "0123456789ab", "a--b/c__d", "x" * 237,
+    ],
+)  # fmt: skip
+def test_a_name_that_is_let_pass_is_one_that_docker_understands(daemon: DockerClient, name: str) -> None:
+    """Prevents a check of our own that refuses what Docker takes, or lets pass what it answers with an error."""
+    assert read_references(name) == [name]
+    with pytest.raises(ImageNotFound):
+        daemon.images.get(name)
+
+
+def test_a_name_that_only_some_daemons_take_is_told_by_its_name(daemon: DockerClient) -> None:
+    """Older daemons know no IPv6 host, and answer with another error than that there is no such image."""
+    del daemon
+    name = "[::1]:5000/absent"
+    assert read_references(name) == [name]
+    with pytest.raises(UserFacingError) as refused:
+        list(scan_images({name: name}, None))
+    assert name in refused.value.message
+    assert "IMAGE=reference" in refused.value.remedy
