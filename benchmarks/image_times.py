@@ -6,9 +6,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
+from docker.errors import ImageNotFound
 
 from benchmarks.figures import Figure
 from engine.image_family.build import build
@@ -32,21 +34,52 @@ def image_times(rebuilt: list[str]) -> Iterator[Figure]:
     images = [*load().chosen(rebuilt), agent]
     request = Request(images, "", version, push=False, no_cache=False, key=None)
     client = docker.from_env()
+    there = _every_image(client)
+    made: list[str] = []
     try:
         for image in images[:-1]:
-            yield _rebuilt(client, request, image)
-        yield _checked(client, agent, build(agent, request, BuildRunner(), _say).image_id)
+            yield _rebuilt(request, image, made)
+        made.append(_built(agent, request))
+        yield _checked(client, agent, made[-1])
     finally:
         for image in images:
-            if client.images.list(f"{image.repository}:{version}"):
-                client.images.remove(f"{image.repository}:{version}", force=True)
+            _remove(client, f"{image.repository}:{version}", force=True)
+        # Each took the name from the one before it; one with another name is somebody else's too.
+        for each in set(made) - there:
+            _remove(client, each, force=False)
         client.close()
 
 
-def _rebuilt(client: docker.DockerClient, request: Request, image: Image) -> Figure:
-    """Edit one line of a copy of the sources, and build; the edits are new each time."""
+def _every_image(client: docker.DockerClient) -> set[str]:
+    """The IDs of all images, those without a name included."""
+    return set(client.api.images(quiet=True))
+
+
+def _remove(client: docker.DockerClient, name: str, *, force: bool) -> None:
+    """Remove an image by its name, or one by its ID if it has no name left."""
+    try:
+        if force or not client.images.get(name).tags:
+            client.images.remove(name, force=force)
+    except ImageNotFound:
+        return
+
+
+def _built(image: Image, request: Request, root: Path = CHECKOUT) -> str:
+    """Build an image and return its ID. An interruption ends the build first, so that none is made after the end."""
+    runner = BuildRunner()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            return pool.submit(build, image, request, runner, _say, root).result().image_id
+        except BaseException:
+            runner.stop()
+            raise
+
+
+def _rebuilt(request: Request, image: Image, every: list[str]) -> Figure:
+    """Edit one line of a copy of the sources, and build; the edits are new each time. `every` gets the images' IDs."""
     took: list[float] = []
-    made = [build(image, request, BuildRunner(), _say).image_id]
+    made = [_built(image, request)]
+    every.append(made[0])
     source = "images/runtime/fleet_runtime/__main__.py" if image.name == "runtime" else "images/agent/program/start.py"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -56,11 +89,9 @@ def _rebuilt(client: docker.DockerClient, request: Request, image: Image) -> Fig
             with edited.open("a", encoding="utf-8") as file:
                 file.write(f"# {secrets.token_hex(8)}\n")
             began = time.perf_counter()
-            made.append(build(image, request, BuildRunner(), _say, root).image_id)
+            made.append(_built(image, request, root))
             took.append(time.perf_counter() - began)
-    # Each took the name from the one before it.
-    for each in made[1:-1]:
-        client.images.remove(each)
+            every.append(made[-1])
     if len(set(made)) < len(made):
         raise SystemExit(f"{image.name}: an edit of its sources made no other image")
     return Figure(

@@ -1,11 +1,10 @@
-"""How Compose builds the images: from the family's one list, and the MCP proxy's, which only compositions have."""
+"""How Compose builds the images: from the family's one list."""
 
 from typing import Any
 
 from engine.composition.variables import BASE
 from engine.image_family import matrix
 
-_AGENT = "agent"
 _BUILD_ONLY = ("sandbox", "agent-rust")
 """Images that no service is started from: sandboxd starts the one, and a user the other."""
 
@@ -17,24 +16,13 @@ def build_only() -> tuple[str, ...]:
 
 def build(name: str) -> dict[str, Any]:
     """The section `build` of a service with this image."""
-    context, dockerfile, target = _source(name)
+    image = {each.name: each for each in matrix.load().image}[name]
     return {
-        "context": f"./{context}",
-        **({"dockerfile": dockerfile} if dockerfile else {}),
-        **({"target": target} if target else {}),
+        "context": f"./{image.context}",
+        # Relative to the context.
+        **({"dockerfile": image.dockerfile.removeprefix(f"{image.context}/")} if image.dockerfile else {}),
+        **({"target": image.target} if image.target else {}),
         # Behind a proxy only the host's own network and name table reach the package registries.
         "network": "host",
         "args": {"BASE": BASE},
     }
-
-
-def _source(name: str) -> tuple[str, str, str]:
-    """The context, the Dockerfile relative to it where it is another than its own, and the stage."""
-    for image in matrix.load().image:
-        if image.name == name:
-            dockerfile = image.dockerfile.removeprefix(f"{image.context}/") if image.dockerfile else ""
-            return image.context, dockerfile, image.target
-    folder, _, target = name.partition("-")
-    if folder == _AGENT:
-        return "images", f"{_AGENT}/Dockerfile", target
-    return f"images/{name}", "", ""

@@ -1,11 +1,12 @@
 """What `images/images.toml` says: every image, what it is built from, what it may weigh and what must hold in it."""
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from engine.errors import UserFacingError
 from engine.paths import CHECKOUT
@@ -30,6 +31,18 @@ class Tool(_Table):
     """A regular expression that its output must contain."""
     code: int = 0
     """Its exit code."""
+
+    @field_validator("says")
+    @classmethod
+    def _says_is_an_expression(cls, given: str) -> str:
+        try:
+            re.compile(given)
+        except re.error as error:
+            raise ValueError(
+                f"given {given!r}, and allowed is a regular expression: {error}; write a backslash before a sign that "
+                "stands for itself"
+            ) from None
+        return given
 
 
 class Health(_Table):

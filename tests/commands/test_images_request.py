@@ -125,6 +125,10 @@ def test_every_entry_of_the_matrix_can_be_built_from_this_checkout(tmp_path: Pat
         ("[[image]", "is not TOML"),
         ("", "image: Field required"),
         ("[[image]]\nname = 'Upper'\n", "image.0.name"),
+        (
+            "[[image]]\n[image.tools]\ngit = { command = ['git'], says = '(' }\n",
+            "image.0.tools.git.says: Value error, given '('",
+        ),
         ("[[image]]\nname = 'a'\nnonsense = 1\n", "image.0.nonsense: Extra inputs are not permitted"),
     ],
 )

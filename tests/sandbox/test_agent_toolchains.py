@@ -120,7 +120,6 @@ async def test_the_node_type_has_the_cli_and_runs_a_packages_tests(toolchain: Da
     assert "pass 1" in await out(toolchain, "node", ["npm", "test"], "npm")
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("toolchain", [("rust", SMALL_RUST_TOOL)], indirect=True, ids=["rust with a small tool"])
 async def test_the_rust_type_has_its_tool_and_neither_cargo_nor_a_compiler(toolchain: Daemon) -> None:
     """What built the tool is many times its size, and nothing that an agent needs."""
