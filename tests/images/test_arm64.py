@@ -7,7 +7,7 @@ import json
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +75,19 @@ def arm64_base(daemon: DockerClient, run_name: str, tmp_path_factory: pytest.Tem
         daemon.images.remove(tag)
 
 
-@pytest.fixture(scope="module")
-def arm64_runtime(daemon: DockerClient, run_name: str, arm64_base: str) -> Iterator[str]:
-    """The runtime image for arm64, from the same Dockerfile and context."""
-    tag = f"{run_name}/runtime-arm64:1"
+@contextlib.contextmanager
+def _built(daemon: DockerClient, base: str, tag: str, context: Path, **more: Any) -> Generator[str]:
+    """An image for arm64, from the same Dockerfile and context as for every other."""
     certificates = ca_bundle("auto")
     inputs: dict[str, Any] = {
-        "context": {"location": str(CHECKOUT / "images" / "runtime")},
-        "buildArgs": {"BASE": arm64_base},
+        "context": {"location": str(context)},
+        "buildArgs": {"BASE": base},
         "platforms": ["linux/arm64"],
         "tags": [tag],
         "exports": [{"docker": {}}],
         "network": "host",
         "secrets": {} if certificates is None else {"ca": certificates},
+        **more,
     }
     with tempfile.TemporaryDirectory() as folder:
         command = build_command.build_command(inputs, CHECKOUT, build_command.find_builder(), Path(folder) / "id")
@@ -95,6 +95,33 @@ def arm64_runtime(daemon: DockerClient, run_name: str, arm64_base: str) -> Itera
     yield tag
     with contextlib.suppress(NotFound):
         daemon.images.remove(tag)
+
+
+@pytest.fixture(scope="module")
+def arm64_runtime(daemon: DockerClient, run_name: str, arm64_base: str) -> Iterator[str]:
+    """The runtime image."""
+    with _built(daemon, arm64_base, f"{run_name}/runtime-arm64:1", CHECKOUT / "images" / "runtime") as tag:
+        yield tag
+
+
+@pytest.fixture(scope="module")
+def arm64_agent(daemon: DockerClient, run_name: str, arm64_base: str) -> Iterator[str]:
+    """An agent's, of the Python toolchain without a shell."""
+    agent: dict[str, Any] = {
+        "dockerfile": {"location": str(CHECKOUT / "images" / "agent" / "Dockerfile")},
+        "target": "python-hardened",
+    }
+    with _built(daemon, arm64_base, f"{run_name}/agent-arm64:1", CHECKOUT / "images", **agent) as tag:
+        yield tag
+
+
+def test_an_agents_tools_run_on_arm64(daemon: DockerClient, arm64_agent: str, start: Start) -> None:
+    """A tool's wheel with a program for one architecture fails on the other, at the user's."""
+    assert daemon.images.get(arm64_agent).attrs["Architecture"] == "arm64"
+    where = {"tmpfs": {"/workspace": "mode=1777", "/tmp": ""}, "read_only": True}
+    for tool in ("pytest", "ruff", "bandit"):
+        code, said = ended(start(arm64_agent, [tool, "--version"], **where), 300)
+        assert (code, tool in said) == (0, True), said
 
 
 def test_the_runtime_runs_on_arm64(daemon: DockerClient, arm64_runtime: str, start: Start) -> None:

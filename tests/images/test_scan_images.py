@@ -175,7 +175,7 @@ def project_image(request: pytest.FixtureRequest, daemon: DockerClient, built: d
 
 
 def test_an_image_of_the_project_has_nothing_to_report(project_image: tuple[str, list[Finding], set[Package]]) -> None:
-    """What is accepted stands in images/scan-exceptions.toml with a reason; there is nothing yet."""
+    """What is accepted stands in images/scan-exceptions.toml with a reason; there is nothing for these."""
     _, found, carried = project_image
     assert found == []
     assert len({each for each in carried if each.ecosystem == "Debian:12"}) >= 10
