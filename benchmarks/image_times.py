@@ -78,8 +78,8 @@ def _built(image: Image, request: Request, root: Path = CHECKOUT) -> str:
 def _rebuilt(request: Request, image: Image, every: list[str]) -> Figure:
     """Edit one line of a copy of the sources, and build; the edits are new each time. `every` gets the images' IDs."""
     took: list[float] = []
-    made = [_built(image, request)]
-    every.append(made[0])
+    first = len(every)
+    every.append(_built(image, request))
     source = "images/runtime/fleet_runtime/__main__.py" if image.name == "runtime" else "images/agent/program/start.py"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -89,9 +89,9 @@ def _rebuilt(request: Request, image: Image, every: list[str]) -> Figure:
             with edited.open("a", encoding="utf-8") as file:
                 file.write(f"# {secrets.token_hex(8)}\n")
             began = time.perf_counter()
-            made.append(_built(image, request, root))
+            every.append(_built(image, request, root))
             took.append(time.perf_counter() - began)
-            every.append(made[-1])
+    made = every[first:]
     if len(set(made)) < len(made):
         raise SystemExit(f"{image.name}: an edit of its sources made no other image")
     return Figure(

@@ -11,8 +11,6 @@ _CHECKOUT = Path(__file__).parents[2]
 _PROGRAMS = sorted(
     file.stem for file in (_CHECKOUT / "benchmarks").glob("*.py") if "\nif __name__ ==" in file.read_text()
 )
-
-
 # Imported late, and alone: the stand-ins' part of Pulumi takes the whole one's place where it is loaded first.
 _ALONE = ["image_times"]
 _OTHERS = sorted({file.stem for file in (_CHECKOUT / "benchmarks").glob("*.py")} - {*_ALONE, "__init__", "__main__"})

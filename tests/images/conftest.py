@@ -50,6 +50,18 @@ def built(daemon: DockerClient, run_name: str) -> Iterator[dict[str, str]]:
                 daemon.images.remove(tag)
 
 
+@pytest.fixture(scope="session")
+def mcp_proxy(daemon: DockerClient, run_name: str) -> Iterator[str]:
+    """The ID of the MCP proxy's image, which no fleet is built of."""
+    ensure_base(lambda _: None)
+    tag = f"{run_name}/mcp-proxy:1"
+    try:
+        yield build(CHECKOUT / "images" / "mcp-proxy", tag)
+    finally:
+        with contextlib.suppress(NotFound):
+            daemon.images.remove(tag)
+
+
 @pytest.fixture
 def volume(daemon: DockerClient, run_name: str) -> Iterator[str]:
     """The name of an empty named volume."""

@@ -1,12 +1,16 @@
-"""Small images in folders of their own, made by the same code as the family's."""
+"""Images made by the same code as the family's, under names of their own; small ones in folders of their own."""
 
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
+from docker_objects import import_tiny_image
 from image_builds import CHECKOUT
 
-from engine.image_family.build import Source
+from engine.image_family.build import Source, build
 from engine.image_family.matrix import Image
 from engine.image_family.production import Production
 from engine.image_family.request import Request
@@ -53,3 +57,43 @@ def production(
         folder,
         checkout,
     )
+
+
+@contextmanager
+def built_image(
+    client: DockerClient, folder: Path, image: Image, *, no_cache: bool = False, checkout: Path = CHECKOUT
+) -> Generator[str]:
+    """The ID of an image built as `make images` builds it, which is removed afterwards."""
+    version = f"test-{uuid.uuid4().hex[:8]}"
+    run = production(client, folder, [image], version=version, no_cache=no_cache, checkout=checkout)
+    name = f"{image.repository}:{version}"
+    try:
+        yield build(image, run.request, run.runner, run.report, checkout).image_id
+    finally:
+        if client.images.list(name):
+            client.images.remove(name, force=True)
+
+
+@contextmanager
+def small_signed(
+    client: DockerClient, folder: Path, key: SigningKey, version: str, registry: str = ""
+) -> Generator[tuple[Production, Image]]:
+    """A run that can make a small image signed with this key, and that image; both are removed afterwards.
+
+    It passes not every step of the verification.
+    """
+    tag = f"family-small-{uuid.uuid4().hex[:10]}:1"
+    import_tiny_image(tag)
+    (folder / "context").mkdir()
+    (folder / "context" / "Dockerfile").write_text(
+        f"FROM {tag}\nRUN echo 'user:x:1001:1001::/:/bin/sh' >> /etc/passwd\nUSER 1001:1001\n"
+    )
+    image = sample(f"small-{uuid.uuid4().hex[:8]}")
+    try:
+        yield (
+            production(client, folder / "dist", [image], key=key, checkout=folder, registry=registry, version=version),
+            image,
+        )
+    finally:
+        client.images.remove(f"{image.repository}:{version}", force=True)
+        client.images.remove(tag, force=True)

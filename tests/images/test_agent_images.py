@@ -16,12 +16,11 @@ from agent_image import build_agent_image
 from containers import Start, ended, logs, run_inside, state, wait_for
 from docker import DockerClient
 from docker.errors import NotFound
-from family_samples import production
+from family_samples import built_image
 from image_builds import CHECKOUT
 from image_layers import of_its_day, read
 
 from engine.image_family import matrix
-from engine.image_family.build import build
 from engine.scanning.image_layers import opened, temporary
 from engine.scanning.scan import scanned_image
 from images.base.ensure import TAG, ensure_base
@@ -94,15 +93,9 @@ def test_nothing_is_of_the_day_of_the_build(daemon: DockerClient, image: str) ->
 
 def layers(daemon: DockerClient, name: str, checkout: Path, folder: Path) -> list[str]:
     """Build this image of a checkout as `make images` does, and return the digests of its layers that have content."""
-    entry, version = matrix.load().chosen([name])[0], f"layers-{uuid.uuid4().hex[:8]}"
-    run = production(daemon, folder, [entry], version=version, checkout=checkout)
-    try:
-        built = build(entry, run.request, run.runner, run.report, checkout)
-        found = daemon.images.get(built.image_id).attrs["RootFS"]["Layers"]
-        return [layer for layer in found if layer != EMPTY]
-    finally:
-        with contextlib.suppress(NotFound):
-            daemon.images.remove(f"{entry.repository}:{version}")
+    with built_image(daemon, folder, matrix.load().chosen([name])[0], checkout=checkout) as made:
+        found = daemon.images.get(made).attrs["RootFS"]["Layers"]
+    return [layer for layer in found if layer != EMPTY]
 
 
 @pytest.mark.parametrize("name", ["agent-python", "agent-python-hardened"])

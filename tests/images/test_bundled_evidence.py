@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 from cosign_program import cosign, ensure_cosign
 from cryptography.hazmat.primitives.asymmetric import ec
 from docker import DockerClient
-from docker_objects import import_tiny_image
-from family_samples import production, sample
+from family_samples import small_signed
 
 from engine.bundle import images
 from engine.bundle.archive import unpack
@@ -36,26 +34,11 @@ def key() -> SigningKey:
 def made(
     daemon: DockerClient, key: SigningKey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, str, str]]:
-    """A small image made as by `make images KEY=…`: where it wrote, the image's name, and its id.
-
-    It passes not every step of the verification, which is no matter here.
-    """
-    folder = tmp_path_factory.mktemp("made")
-    tag = f"bundled-{uuid.uuid4().hex[:10]}:1"
-    import_tiny_image(tag)
-    (folder / "context").mkdir()
-    (folder / "context" / "Dockerfile").write_text(
-        f"FROM {tag}\nRUN echo 'user:x:1001:1001::/:/bin/sh' >> /etc/passwd\nUSER 1001:1001\n"
-    )
-    image = sample(f"bundled-{uuid.uuid4().hex[:8]}")
-    run = production(daemon, folder / "dist", [image], key=key, checkout=folder, version=_VERSION)
-    try:
+    """A small image made as by `make images KEY=…`: where it wrote, the image's name, and its id."""
+    with small_signed(daemon, tmp_path_factory.mktemp("made"), key, _VERSION) as (run, image):
         outcome = run.make(image)
         assert outcome.record is not None
         yield run.root, image.name, outcome.record.image_id
-    finally:
-        daemon.images.remove(f"{image.repository}:{_VERSION}", force=True)
-        daemon.images.remove(tag, force=True)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 from docker_objects import import_tiny_image
-from family_samples import production, sample
+from family_samples import built_image, sample
 
 from engine.image_family import matrix
-from engine.image_family.build import build, stage
+from engine.image_family.build import stage
 from engine.image_family.file_tree import FileTree, of_layers
 from engine.image_family.oci_layout import IMAGE_KIND, Layout, export
 from images.base.ensure import ensure_base
@@ -51,6 +51,11 @@ def checkout(folder: Path, base: str, mask: int, stamp: int) -> Path:
     return folder
 
 
+def exported(daemon: DockerClient, image: str, folder: Path) -> str:
+    """Write an image's OCI layout to `folder`, which must be new, and return its content hash."""
+    return export(daemon.images.get(image).save(), folder, lambda: None).file_tree
+
+
 def test_two_machines_build_the_same_file_system(daemon: DockerClient, tiny: str, tmp_path: Path) -> None:
     """Prevents an image whose files nobody but root can read because a checkout was made under another umask, and
     builds that cannot be compared."""
@@ -58,13 +63,8 @@ def test_two_machines_build_the_same_file_system(daemon: DockerClient, tiny: str
     image = sample(f"contents-{uuid.uuid4().hex[:8]}")
     for name, mask, stamp in (("one", 0o022, 1_700_000_000), ("two", 0o077, 1_750_000_000)):
         source = checkout(tmp_path / name, tiny, mask, stamp)
-        run = production(daemon, tmp_path / "out", [image], no_cache=True, checkout=source)
-        built = build(image, run.request, run.runner, run.report, source)
-        try:
-            kept = daemon.images.get(built.image_id)
-            found.add(export(kept.save(), tmp_path / "out" / name, run.going_on).file_tree)
-        finally:
-            daemon.images.remove(built.image_id, force=True)
+        with built_image(daemon, tmp_path / "out", image, no_cache=True, checkout=source) as made:
+            found.add(exported(daemon, made, tmp_path / "out" / name))
     assert len(found) == 1
 
 
@@ -86,14 +86,8 @@ def test_a_real_image_built_twice_has_the_same_content(daemon: DockerClient, tmp
     ensure_base(lambda _: None)
     image, found = matrix.load().chosen([name])[0], {}
     for time in ("first", "second"):
-        version = f"twice-{uuid.uuid4().hex[:8]}"
-        run = production(daemon, tmp_path / "out", [image], version=version, no_cache=True)
-        built = build(image, run.request, run.runner, run.report)
-        try:
-            saved = daemon.images.get(built.image_id).save(chunk_size=1 << 20)
-            found[time] = export(saved, tmp_path / time, run.going_on).file_tree
-        finally:
-            daemon.images.remove(f"{image.repository}:{version}", force=True)
+        with built_image(daemon, tmp_path / "out", image, no_cache=True) as made:
+            found[time] = exported(daemon, made, tmp_path / time)
     if found["first"] != found["second"]:
         differing = lines(tmp_path / "first") ^ lines(tmp_path / "second")
         pytest.fail(f"differs: {', '.join(sorted({line.partition(chr(0))[0] for line in differing}))}")

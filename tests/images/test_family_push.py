@@ -2,7 +2,6 @@
 
 import base64
 import json
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import pytest
 from cosign_program import cosign, ensure_cosign
 from cryptography.hazmat.primitives.asymmetric import ec
 from docker import DockerClient
-from docker_objects import import_tiny_image
-from family_samples import production, sample
+from family_samples import small_signed
 from registry_process import USER, WORD, registry
 
 from engine.commands.images import push
@@ -33,25 +31,12 @@ def pushed(
     daemon: DockerClient, address: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Production, Outcome, str]]:
     """A small image that was made, signed and pushed: the run, its outcome, and its repository there."""
-    folder = tmp_path_factory.mktemp("pushed")
-    tag = f"family-push-{uuid.uuid4().hex[:10]}:1"
-    import_tiny_image(tag)
-    (folder / "context").mkdir()
-    (folder / "context" / "Dockerfile").write_text(
-        f"FROM {tag}\nRUN echo 'user:x:1001:1001::/:/bin/sh' >> /etc/passwd\nUSER 1001:1001\n"
-    )
-    image = sample(f"pushed-{uuid.uuid4().hex[:8]}")
     key = SigningKey(ec.generate_private_key(ec.SECP256R1()))
-    run = production(
-        daemon, folder / "dist", [image], key=key, checkout=folder, registry=f"{address}/team", version="1.4.0"
-    )
-    try:
+    folder = tmp_path_factory.mktemp("pushed")
+    with small_signed(daemon, folder, key, "1.4.0", registry=f"{address}/team") as (run, image):
         outcome = run.make(image)
         push(run, [outcome])
         yield run, outcome, f"team/{image.repository}"
-    finally:
-        daemon.images.remove(f"{image.repository}:1.4.0", force=True)
-        daemon.images.remove(tag, force=True)
 
 
 def test_the_registry_has_the_digest_that_was_verified(

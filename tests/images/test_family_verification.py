@@ -4,20 +4,17 @@ import uuid
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from agent_image import SMALL_RUST_TOOL
 from docker import DockerClient
 from docker_objects import import_tiny_image
-from family_samples import production, sample
+from family_samples import built_image, production, sample
 
 from engine.image_family import agent_steps, matrix, pipeline_steps, steps
-from engine.image_family.build import build
 from engine.image_family.probe import WANTED_BYTES, Prober
 from engine.scanning.exceptions import read_exceptions
-from engine.scanning.image_layers import opened, temporary
-from engine.scanning.scan import EXCEPTIONS, scanned_image
+from engine.scanning.scan import EXCEPTIONS, scan_images
 
 RUST = ["agent-rust", "agent-rust-hardened", "agent-full", "agent-full-hardened"]
 ALL = (*agent_steps.STEPS, *pipeline_steps.STEPS)
@@ -48,20 +45,12 @@ def test_what_a_limit_refuses_is_had_without_it(daemon: DockerClient, built: dic
 
 
 def _passes(daemon: DockerClient, folder: Path, image: matrix.Image) -> None:
-    version = f"verify-{uuid.uuid4().hex[:8]}"
-    run = production(daemon, folder, [image], version=version)
-    try:
-        built = build(image, run.request, run.runner, run.report)
-        results = steps.run(ALL, steps.Subject(Prober(daemon, image, built.image_id), "any"))
-        weighs = daemon.images.get(built.image_id).attrs["Size"]
-        saved: Any = daemon.images.get(built.image_id).save()
-        with temporary() as work:
-            found, _ = scanned_image(image.name, opened(saved, work))
-        # On whatever day this runs: that exceptions end is the scan's own matter.
-        accepted = read_exceptions(EXCEPTIONS, date.max)
-    finally:
-        if daemon.images.list(f"{image.repository}:{version}"):
-            daemon.images.remove(f"{image.repository}:{version}", force=True)
+    with built_image(daemon, folder, image) as image_id:
+        results = steps.run(ALL, steps.Subject(Prober(daemon, image, image_id), "any"))
+        weighs = daemon.images.get(image_id).attrs["Size"]
+        ((_, found, _),) = scan_images({image.name: image_id}, None)
+    # On whatever day this runs: that exceptions end is the scan's own matter.
+    accepted = read_exceptions(EXCEPTIONS, date.max)
     assert [each for each in results if each.failed] == []
     assert weighs <= image.megabytes * 1e6
     assert [each for each in found if not any(exception.covers(each) for exception in accepted)] == []

@@ -1,6 +1,5 @@
 """The MCP proxy's image: with compose.yaml's limits, agents can call the server that it offers, each by itself."""
 
-import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,10 @@ import pytest
 import yaml
 from containers import logs, state, wait_for
 from docker import DockerClient
-from docker.errors import NotFound
 from docker.models.containers import Container
-from image_builds import CHECKOUT, build
 
 from engine.composition.document import FILE
 from engine.composition.fleet import MCP_PORT
-from images.base.ensure import ensure_base
 
 PROTOCOL = "2025-06-18"
 """The version of MCP that is spoken here."""
@@ -31,21 +27,9 @@ HEALTH_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def image(daemon: DockerClient, run_name: str) -> Iterator[str]:
-    """The image's ID. Its tag goes when the tests end."""
-    ensure_base(lambda _: None)
-    tag = f"{run_name}/mcp-proxy:1"
-    try:
-        yield build(CHECKOUT / "images" / "mcp-proxy", tag)
-    finally:
-        with contextlib.suppress(NotFound):
-            daemon.images.remove(tag)
-
-
-@pytest.fixture(scope="module")
-def proxy(daemon: DockerClient, run_name: str, image: str) -> Iterator[Container]:
+def proxy(daemon: DockerClient, run_name: str, mcp_proxy: str) -> Iterator[Container]:
     """The proxy, healthy, with the limits of compose.yaml's service; its port is one of this machine's own address."""
-    container = daemon.containers.create(image, name=f"{run_name}-mcp-proxy", **_limits())
+    container = daemon.containers.create(mcp_proxy, name=f"{run_name}-mcp-proxy", **_limits())
     try:
         container.start()
         wait_for(lambda: _healthy(container), "Docker's own health check passes", HEALTH_SECONDS)

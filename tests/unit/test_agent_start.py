@@ -26,6 +26,7 @@ sys.exit(start.main(["/bin/true"]))
 @pytest.fixture
 def user() -> Iterator[int]:
     """A user that nobody else is, so that its home in /tmp is this test's own."""
+    # The one who reads must not be the one who closed the folder, and only root can be two. CI is root.
     if os.geteuid() != 0:
         pytest.skip("only root may become another user")
     chosen = 1_000_000 + secrets.randbelow(1_000_000_000)
